@@ -1,0 +1,43 @@
+"""Ground floor: errors, strict models, canonical JSON and digests, atomic writes, progress, seeds."""
+
+from d2vlm_pipeline.artifacts.atomic import (
+    atomic_file,
+    marker_path,
+    write_bytes_atomic,
+    write_text_atomic,
+)
+from d2vlm_pipeline.artifacts.config import StrictModel
+from d2vlm_pipeline.artifacts.digests import canonical_json, digest_bytes, digest_file, digest_json
+from d2vlm_pipeline.artifacts.directory import (
+    MANIFEST_NAME,
+    Manifest,
+    atomic_directory,
+    is_complete,
+    read_manifest,
+    verify,
+)
+from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
+from d2vlm_pipeline.artifacts.progress import track
+from d2vlm_pipeline.artifacts.seeds import derive_seed
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "StrictModel",
+    "UserError",
+    "atomic_directory",
+    "atomic_file",
+    "canonical_json",
+    "derive_seed",
+    "digest_bytes",
+    "digest_file",
+    "digest_json",
+    "is_complete",
+    "marker_path",
+    "read_manifest",
+    "track",
+    "validation_reason",
+    "verify",
+    "write_bytes_atomic",
+    "write_text_atomic",
+]

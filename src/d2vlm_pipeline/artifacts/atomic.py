@@ -1,0 +1,160 @@
+"""Files that are either whole or known not to be.
+
+Order of a write: temporary name in the same directory, fsync, drop the old marker, rename, fsync the directory,
+marker (same way). The marker `.NAME.sha256` is in the format of sha256sum. Whatever instant the process or the
+machine dies at, the path holds either the old file with its marker, or a file without marker, which
+`is_complete` refuses.
+"""
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from d2vlm_pipeline.artifacts.digests import digest_file
+from d2vlm_pipeline.artifacts.errors import UserError
+
+_MARKER_LINE = re.compile(r"([0-9a-f]{64}) {2}(.+)\n")
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>[^-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<name>.+)")
+
+
+def marker_path(path: Path | str) -> Path:
+    """Where the completion marker of the file `path` lies."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.sha256")
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path with the same suffix to write to; on success it becomes `path`, marker last.
+
+    On an exception inside the block nothing at `path` changes. Missing parent directories are made.
+
+    Raises:
+        OSError: the block wrote no file, or the disk refused; `path` is then old and complete, or incomplete.
+    """
+    path = Path(path)
+    temporary = new_temporary(path)
+    try:
+        yield temporary
+        fsync_file(temporary)
+        digest = digest_file(temporary)
+        _remove_marker(path)
+        _rename(temporary, path)
+        _write_marker(path, digest)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes_atomic(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path` as `atomic_file` does."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text_atomic(path: Path | str, text: str) -> None:
+    """Write `text` as UTF-8, line ends unchanged, as `atomic_file` does."""
+    write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def file_is_complete(path: Path) -> bool:
+    """Whether the file and a well-formed marker for it are there; reads no content."""
+    return path.is_file() and _read_marker(path) is not None
+
+
+def verify_file(path: Path) -> None:
+    """Re-hash the file against its marker.
+
+    Raises:
+        UserError: missing, incomplete (no marker) or changed since it was written.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run the step that makes it")
+    expected = _read_marker(path)
+    if expected is None:
+        raise UserError(f"{path}: incomplete (no valid {marker_path(path).name}); run the step that makes it again")
+    if digest_file(path) != expected:
+        raise UserError(f"{path}: content does not match its digest; delete it and run the step that makes it")
+
+
+def new_temporary(path: Path) -> Path:
+    """Unused temporary sibling of `path`; sweeps what dead processes of this machine left for the same name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_leftovers(path)
+    return path.with_name(f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
+
+
+def fsync_file(path: Path) -> None:
+    """Force a file's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_directory(path: Path) -> None:
+    """Force the names in a directory (creations, renames, removals) to the disk."""
+    fsync_file(path)
+
+
+def _rename(source: Path, target: Path) -> None:
+    os.replace(source, target)
+    fsync_directory(target.parent)
+
+
+def _remove_marker(path: Path) -> None:
+    # Before the rename, and on disk before it: otherwise a crash could leave new content under the old marker.
+    marker_path(path).unlink(missing_ok=True)
+    fsync_directory(path.parent)
+
+
+def _write_marker(path: Path, digest: str) -> None:
+    marker = marker_path(path)
+    temporary = new_temporary(marker)
+    try:
+        temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        fsync_file(temporary)
+        _rename(temporary, marker)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_marker(path: Path) -> str | None:
+    """Digest in the marker of `path`; None without marker or with a malformed one."""
+    try:
+        text = marker_path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    match = _MARKER_LINE.fullmatch(text)
+    return match.group(1) if match and match.group(2) == path.name else None
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
+
+
+def _sweep_leftovers(path: Path) -> None:
+    import shutil
+
+    for entry in list(os.scandir(path.parent)):
+        match = _TEMPORARY.fullmatch(entry.name)
+        if not match or match["name"] != path.name or match["host"] != _host() or _is_alive(int(match["pid"])):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

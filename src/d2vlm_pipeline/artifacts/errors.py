@@ -1,0 +1,26 @@
+"""The one error class that a person, not a developer, is meant to read."""
+
+from pydantic import ValidationError
+
+
+class UserError(Exception):
+    """Something the user can mend: bad input, bad parameter, missing artefact.
+
+    The message is one line that names file, row and mend; the command line prints it and exits with 2.
+    """
+
+
+def validation_reason(error: ValidationError) -> str:
+    """First complaint of a Pydantic error as one line: `events.0.end_s: must be finite (got 'x')`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    # A model-level complaint holds the whole record as its input: too long to be of use in a message.
+    is_scalar = isinstance(first["input"], str | int | float | bool)
+    got = f" (got {_shortened(first['input'])})" if is_scalar and where else ""
+    return " ".join(f"{where + ': ' if where else ''}{what}{got}".split())
+
+
+def _shortened(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
