@@ -1,14 +1,15 @@
 """Files that are either whole or known not to be.
 
-Order of a write: temporary name in the same directory, fsync, drop the old marker, rename, fsync the directory,
-marker (same way). The marker `.NAME.sha256` is in the format of sha256sum. Whatever instant the process or the
-machine dies at, the path holds either the old file with its marker, or a file without marker, which
-`is_complete` refuses.
+Order of a write: temporary name in the same directory, fsync, drop the old marker, rename, fsync the
+directory, marker (same way). The marker `.NAME.sha256` is in the format of sha256sum. Whatever instant the
+process or the machine dies at, the path holds either the old file with its marker, or a file without marker,
+which `is_complete` refuses.
 """
 
 import os
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from d2vlm_pipeline.artifacts.digests import digest_file
 from d2vlm_pipeline.artifacts.errors import UserError
 
 _MARKER_LINE = re.compile(r"([0-9a-f]{64}) {2}(.+)\n")
-_TEMPORARY = re.compile(r"\.tmp-(?P<host>[^-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<name>.+)")
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>[^-]+)-(?P<pid>\d{1,9})-[0-9a-f]{8}\.(?P<name>.+)")
 
 
 def marker_path(path: Path | str) -> Path:
@@ -75,13 +76,17 @@ def verify_file(path: Path) -> None:
         raise UserError(f"{path}: no such file; run the step that makes it")
     expected = _read_marker(path)
     if expected is None:
-        raise UserError(f"{path}: incomplete (no valid {marker_path(path).name}); run the step that makes it again")
+        raise UserError(
+            f"{path}: incomplete (no valid {marker_path(path).name}); run the step that makes it again"
+        )
     if digest_file(path) != expected:
-        raise UserError(f"{path}: content does not match its digest; delete it and run the step that makes it")
+        raise UserError(
+            f"{path}: content does not match its digest; delete it and run the step that makes it"
+        )
 
 
 def new_temporary(path: Path) -> Path:
-    """Unused temporary sibling of `path`; sweeps what dead processes of this machine left for the same name."""
+    """Unused temporary sibling of `path`; sweeps what dead processes of this machine left for that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep_leftovers(path)
     return path.with_name(f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
@@ -107,7 +112,7 @@ def _rename(source: Path, target: Path) -> None:
 
 
 def _remove_marker(path: Path) -> None:
-    # Before the rename, and on disk before it: otherwise a crash could leave new content under the old marker.
+    # On disk before the rename: otherwise a crash could leave new content under the old marker.
     marker_path(path).unlink(missing_ok=True)
     fsync_directory(path.parent)
 
@@ -138,14 +143,19 @@ def _host() -> str:
 
 
 def _sweep_leftovers(path: Path) -> None:
-    import shutil
-
+    # A killed process cannot clean up, and leftovers of feature stores and models fill a disk. Processes of
+    # other machines on a shared disk cannot be asked whether they live: theirs stay.
     for entry in list(os.scandir(path.parent)):
         match = _TEMPORARY.fullmatch(entry.name)
-        if not match or match["name"] != path.name or match["host"] != _host() or _is_alive(int(match["pid"])):
+        if (
+            not match
+            or match["name"] != path.name
+            or match["host"] != _host()
+            or _is_alive(int(match["pid"]))
+        ):
             continue
         if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
+            shutil.rmtree(entry.path, ignore_errors=True)  # another process may be sweeping too
         else:
             Path(entry.path).unlink(missing_ok=True)
 

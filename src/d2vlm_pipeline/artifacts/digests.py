@@ -19,9 +19,7 @@ def canonical_json(obj: Any) -> str:
         ValueError: a float is NaN or infinite (two such records would never compare equal).
         TypeError: a value has no JSON form, or a key is not a string (`1` and `"1"` would collide).
     """
-    return json.dumps(
-        _plain(obj), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(_plain(obj), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_bytes(data: bytes) -> str:

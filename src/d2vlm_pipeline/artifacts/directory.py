@@ -54,7 +54,8 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         _seal(temporary)
         _swap_in(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -67,7 +68,9 @@ def read_manifest(path: Path | str) -> Manifest:
     try:
         return Manifest.model_validate_json(manifest.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: incomplete (no {MANIFEST_NAME}); run the step that makes it again") from None
+        raise UserError(
+            f"{path}: incomplete (no {MANIFEST_NAME}); run the step that makes it again"
+        ) from None
     except ValidationError as error:
         raise UserError(f"{manifest}: {validation_reason(error)}; run the step that makes it again") from None
 
@@ -107,9 +110,13 @@ def _verify_directory(path: Path) -> None:
         if name not in present:
             raise UserError(f"{path / name}: missing; run the step that makes {path} again")
         if name not in expected:
-            raise UserError(f"{path / name}: not in {MANIFEST_NAME}; delete it or run the step that makes {path} again")
+            raise UserError(
+                f"{path / name}: not in {MANIFEST_NAME}; delete it or run the step that makes {path} again"
+            )
         if digest_file(path / name) != expected[name].sha256:
-            raise UserError(f"{path / name}: content does not match {MANIFEST_NAME}; run the step that makes {path} again")
+            raise UserError(
+                f"{path / name}: content does not match {MANIFEST_NAME}; run the step that makes {path} again"
+            )
 
 
 def _seal(directory: Path) -> None:
@@ -132,14 +139,21 @@ def _entry(file: Path) -> ManifestEntry:
 
 
 def _swap_in(source: Path, target: Path) -> None:
-    """Rename `source` to `target`; a directory in the way steps aside first, then goes."""
-    retired = None
-    if target.exists():
-        retired = new_temporary(target)
-        os.replace(target, retired)
-    os.replace(source, target)
-    fsync_directory(target.parent)
-    if retired is not None:
+    """Rename `source` to `target`; what is in the way steps aside first, and comes back if that fails."""
+    if not target.exists():
+        os.replace(source, target)
+        fsync_directory(target.parent)
+        return
+    retired = new_temporary(target)
+    os.replace(target, retired)
+    try:
+        os.replace(source, target)
+    except OSError:
+        os.replace(retired, target)
+        raise
+    try:
+        fsync_directory(target.parent)
+    finally:
         _delete(retired)
 
 

@@ -14,7 +14,7 @@ def validation_reason(error: ValidationError) -> str:
     """First complaint of a Pydantic error as one line: `events.0.end_s: must be finite (got 'x')`."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    what = first["msg"].removeprefix("Value error, ").replace(" at line 1 column ", " at column ")
     # A model-level complaint holds the whole record as its input: too long to be of use in a message.
     is_scalar = isinstance(first["input"], str | int | float | bool)
     got = f" (got {_shortened(first['input'])})" if is_scalar and where else ""

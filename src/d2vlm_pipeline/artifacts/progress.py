@@ -31,9 +31,7 @@ def track(
         yield from _logged(iterable, description, total, unit)
 
 
-def _logged(
-    iterable: Iterable[_Item], description: str, total: int | None, unit: str
-) -> Iterator[_Item]:
+def _logged(iterable: Iterable[_Item], description: str, total: int | None, unit: str) -> Iterator[_Item]:
     start_s = last_s = time.monotonic()
     done = last_tenth = 0
     for item in iterable:

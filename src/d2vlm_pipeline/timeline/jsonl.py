@@ -17,6 +17,7 @@ class LineError(UserError):
     """One line of a file that is no valid record."""
 
     def __init__(self, path: Path, line: int, reason: str, raw: bytes) -> None:
+        """Keep the parts beside the message: `raw` is the line as read, empty where it was too long."""
         super().__init__(f"{path}:{line}: {reason}; correct the line or drop it")
         self.path = path
         self.line = line

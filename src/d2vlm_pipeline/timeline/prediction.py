@@ -14,6 +14,11 @@ class PredictedInterval(Interval):
 
     confidence: float = Field(ge=0, le=1)
 
+    @property
+    def interval(self) -> Interval:
+        """The interval alone; what compares equal to a true one."""
+        return Interval(start_s=self.start_s, end_s=self.end_s)
+
 
 class TextSegment(StrictModel):
     """Plain text of an answer."""
@@ -22,7 +27,7 @@ class TextSegment(StrictModel):
 
 
 class EvidenceSegment(StrictModel):
-    """An `<evi>` of the answer half: its own interval, and its partner in the evidence half (None: no partner)."""
+    """An `<evi>` of the answer half: its own interval, and its partner in the evidence half, None without."""
 
     evidence: int | None = Field(default=None, ge=0)
     interval: PredictedInterval
@@ -69,8 +74,11 @@ class Prediction(StrictModel):
         if self.parsed != (self.parse_error is None):
             raise ValueError("parse_error is given exactly where parsed is false")
         for segment in self.segments:
-            if isinstance(segment, EvidenceSegment) and (segment.evidence or 0) >= max(1, len(self.evidence)):
-                raise ValueError(f"segment points at evidence {segment.evidence} of {len(self.evidence)}")
+            partner = segment.evidence if isinstance(segment, EvidenceSegment) else None
+            if partner is not None and partner >= len(self.evidence):
+                raise ValueError(
+                    f"a segment points at evidence {partner}, but there are {len(self.evidence)}"
+                )
         return self
 
     @property

@@ -1,6 +1,6 @@
 """The two halves of a grounded response, and the text they are written as.
 
-`<evi>` × K, `</evi>`, then the answer, in which the k-th `<evi>` refers to the k-th interval. `render` and
+K times `<evi>`, `</evi>`, then the answer, in which the k-th `<evi>` refers to the k-th interval. `render` and
 `parse_response` are inverse: the two tokens cannot occur in text, and neither can begin inside the other.
 """
 
@@ -40,9 +40,9 @@ class Halves(NamedTuple):
 class GroundedResponse(StrictModel):
     """Evidence intervals and an answer that refers to them.
 
-    Segments are texts and references k; the references are exactly 0 … K−1 in order, or none at all (an answer
-    without references behind an evidence half, rung R1 of the ladder). Adjacent texts are merged and empty ones
-    dropped, so that equal renderings are equal records.
+    Segments are texts and references k; the references are exactly 0 … K - 1 in order, or none at all (an
+    answer without references behind an evidence half, rung R1 of the ladder). Adjacent texts are merged and
+    empty ones dropped, so that equal renderings are equal records.
     """
 
     evidence: tuple[Interval, ...] = ()
@@ -68,7 +68,7 @@ class GroundedResponse(StrictModel):
 
     @property
     def evidence_half(self) -> str:
-        """`<evi>` × K, then `</evi>`."""
+        """K times `<evi>`, then `</evi>`."""
         return EVI * len(self.evidence) + EVI_END
 
     @property
@@ -89,9 +89,13 @@ def parse_response(text: str, intervals: tuple[Interval, ...] | list[Interval]) 
     """
     halves = split_response(text)
     if halves.evidence_count != len(intervals):
-        raise ResponseError(f"{halves.evidence_count} {EVI} in the evidence half for {len(intervals)} intervals")
+        raise ResponseError(
+            f"{halves.evidence_count} {EVI} in the evidence half for {len(intervals)} intervals"
+        )
     if halves.reference_count not in (0, len(intervals)):
-        raise ResponseError(f"{halves.reference_count} {EVI} in the answer half for {len(intervals)} intervals")
+        raise ResponseError(
+            f"{halves.reference_count} {EVI} in the answer half for {len(intervals)} intervals"
+        )
     return GroundedResponse(evidence=tuple(intervals), segments=halves.segments)
 
 

@@ -34,7 +34,8 @@ def _distinct(options: tuple[str, ...]) -> tuple[str, ...]:
 Task = Annotated[str, AfterValidator(_known_task)]
 TimedText = Annotated[NonBlank, AfterValidator(_without_end_token)]
 """Question or answer text, in which `<evi>` may stand for an interval."""
-Options = Annotated[tuple[Annotated[NonBlank, AfterValidator(refuse_tokens)], ...], Field(min_length=2), AfterValidator(_distinct)]
+_Option = Annotated[NonBlank, AfterValidator(refuse_tokens)]
+Options = Annotated[tuple[_Option, ...], Field(min_length=2), AfterValidator(_distinct)]
 
 
 class Event(StrictModel):
@@ -59,9 +60,9 @@ class Event(StrictModel):
 class Sample(StrictModel):
     """One question about one clip, with its true answer.
 
-    `<evi>` in the question stands for `query_intervals` in order, in the answer for `events` in order (the order
-    given, not sorted). A grounded task names every event in its answer; other tasks may carry events that the
-    answer does not point at. An event that does not occur: `events` empty, and an answer that says so.
+    `<evi>` in the question stands for `query_intervals` in order, in the answer for `events` in order (the
+    order given, not sorted). A grounded task names every event in its answer; other tasks may carry events that
+    the answer does not point at. An event that does not occur: `events` empty, and an answer that says so.
     """
 
     id: NonBlank
@@ -107,7 +108,11 @@ class Sample(StrictModel):
     def _check_options(self) -> None:
         if (self.options is None) != (self.answer_index is None):
             raise ValueError("options and answer_index come together or not at all")
-        if self.options is not None and self.answer_index is not None and self.answer_index >= len(self.options):
+        if (
+            self.options is not None
+            and self.answer_index is not None
+            and self.answer_index >= len(self.options)
+        ):
             raise ValueError(f"answer_index {self.answer_index} with {len(self.options)} options")
         if self.task in MCQ_TASKS and self.options is None:
             raise ValueError(f"task {self.task} needs options")

@@ -13,11 +13,11 @@ from d2vlm_pipeline.artifacts import StrictModel, digest_json
 class SamplingPolicy(StrictModel):
     """Sample at `fps`, at most `max_frames` a video.
 
-    `rounding` says which source frame stands for a target time: the one presented `nearest` to it (the earlier
-    of two equally near), or the `previous` one, which is on display at that instant.
+    `rounding` says which source frame stands for a target time: the one presented `nearest` to it (the
+    earlier of two equally near), or the `previous` one, which is on display at that instant.
     """
 
-    fps: float = Field(default=2.0, gt=0)
+    fps: float = Field(default=2.0, gt=0, le=1000)
     max_frames: int = Field(default=256, ge=1)
     rounding: Literal["nearest", "previous"] = "nearest"
 
@@ -67,7 +67,7 @@ class SamplingPolicy(StrictModel):
 
 
 def _count_below(duration_s: float, fps: float) -> int:
-    """How many k >= 0 have k / fps < duration_s, exact in floats (duration × fps may round across an integer)."""
+    """How many k >= 0 have k / fps < duration_s; the product alone may round across an integer."""
     count = max(1, int(duration_s * fps))
     while count > 1 and (count - 1) / fps >= duration_s:
         count -= 1

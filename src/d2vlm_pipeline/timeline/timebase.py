@@ -36,7 +36,9 @@ class TimeBase(StrictModel):
             raise ValueError(f"first frame at {self.times_s[0]} s; subtract the container's start offset")
         for i, (earlier, later) in enumerate(pairwise(self.times_s)):
             if not earlier < later:
-                raise ValueError(f"frame times must increase, but frame {i + 1} is at {later} s after {earlier} s")
+                raise ValueError(
+                    f"frame times must increase, but frame {i + 1} is at {later} s after {earlier} s"
+                )
         if not self.times_s[-1] < self.duration_s:
             raise ValueError(f"last frame at {self.times_s[-1]} s, but the clip lasts {self.duration_s} s")
         if not self.times_s[-1] < self.end_s:
@@ -52,6 +54,8 @@ class TimeBase(StrictModel):
         Args:
             presentation_s: container times of all presented frames, increasing; any start offset.
             duration_s: seconds from the first presented frame to the end of the clip.
+            fps_src: average frame rate of the source.
+            policy: which frames to take.
 
         Raises:
             ValueError: no frames, or times that do not increase within the duration.
@@ -59,7 +63,9 @@ class TimeBase(StrictModel):
         relative_s = [time_s - presentation_s[0] for time_s in presentation_s]
         chosen = policy.choose_frames(relative_s, duration_s)
         times_s = tuple(relative_s[i] for i in chosen)
-        return chosen, cls(times_s=times_s, duration_s=duration_s, fps_src=fps_src, policy_digest=policy.digest)
+        return chosen, cls(
+            times_s=times_s, duration_s=duration_s, fps_src=fps_src, policy_digest=policy.digest
+        )
 
     def __len__(self) -> int:
         """T, the number of sampled frames."""
@@ -72,7 +78,7 @@ class TimeBase(StrictModel):
 
     @cached_property
     def end_s(self) -> float:
-        """Where the last frame's display span ends: min(duration, t_last + median gap); one frame: duration."""
+        """End of the last frame's display span: min(duration, t_last + median gap); of a lone frame: duration."""
         if len(self.times_s) == 1:
             return self.duration_s
         gap_s = median(later - earlier for earlier, later in pairwise(self.times_s))
@@ -81,7 +87,7 @@ class TimeBase(StrictModel):
     def frames_of(self, interval: Interval) -> tuple[int, int]:
         """(first, last), inclusive, of the frames whose display span [t_i, t_{i+1}) meets `interval`.
 
-        Never empty: an interval before the first frame or past the end of the last gives that frame, the nearest.
+        Never empty: an interval before the first frame, or past the end of the last, gives that nearest one.
         """
         last_index = len(self.times_s) - 1
         if interval.start_s >= self.end_s:
