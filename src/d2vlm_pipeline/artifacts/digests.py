@@ -47,7 +47,7 @@ def digest_file(path: Path | str) -> str:
 
 def _plain(obj: Any) -> Any:
     if isinstance(obj, BaseModel):
-        return _plain(obj.model_dump(mode="json"))
+        return _plain(obj.model_dump())  # mode="json" would turn a NaN inside an Any into null
     if isinstance(obj, dict):
         for key in obj:
             if not isinstance(key, str):

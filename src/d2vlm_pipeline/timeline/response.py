@@ -1,7 +1,7 @@
 """The two halves of a grounded response, and the text they are written as.
 
-K times `<evi>`, `</evi>`, then the answer, in which the k-th `<evi>` refers to the k-th interval. `render` and
-`parse_response` are inverse: the two tokens cannot occur in text, and neither can begin inside the other.
+K times `<evi>`, `</evi>`, then the answer, in which the k-th `<evi>` refers to the k-th interval. `render`
+and `parse_response` are inverse: the two tokens cannot occur in text, and neither can begin inside the other.
 """
 
 from typing import NamedTuple, Self

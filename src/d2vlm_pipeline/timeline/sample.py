@@ -61,8 +61,8 @@ class Sample(StrictModel):
     """One question about one clip, with its true answer.
 
     `<evi>` in the question stands for `query_intervals` in order, in the answer for `events` in order (the
-    order given, not sorted). A grounded task names every event in its answer; other tasks may carry events that
-    the answer does not point at. An event that does not occur: `events` empty, and an answer that says so.
+    order given, not sorted). A grounded task names every event in its answer; other tasks may carry events
+    that the answer does not point at. An event that does not occur: `events` empty, an answer that says so.
     """
 
     id: NonBlank
