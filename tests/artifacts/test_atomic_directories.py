@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,66 +152,33 @@ def test_block_may_not_leave_links_or_its_own_manifest(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, step: int, fail: object) -> list[int]:
-    """Make the step-th call (from 0) of any file-system primitive call `fail` instead; returns the call count."""
-    calls = [0]
-
-    def wrap(owner: object, name: str) -> None:
-        real = getattr(owner, name)
-
-        def replacement(*args: object, **kwargs: object) -> object:
-            calls[0] += 1
-            if calls[0] == step + 1:
-                fail()  # type: ignore[operator]
-            return real(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, replacement)
-
-    for owner, name in [(os, "replace"), (os, "fsync"), (Path, "write_text"), (shutil, "rmtree")]:
-        wrap(owner, name)
-    return calls
+PRIMITIVES = [(os, "replace"), (os, "fsync"), (Path, "write_text"), (shutil, "rmtree")]
+# Syncs of three files; manifest written and synced; two directories synced; old one aside, new one in place,
+# parent synced; old one removed.
+STEPS = 3 + 2 + 2 + 3 + 1
 
 
-def disk_full() -> None:
-    raise OSError(28, "No space left on device")
-
-
-# Three files, the manifest (write, sync), two directories, retire, rename, sync of the parent, removal of the old.
-STEPS = 3 + 2 + 2 + 2 + 1 + 1
-
-
-def test_step_count_of_a_replacement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "model", OLD)
-    with monkeypatch.context() as patch:
-        calls = fail_at(patch, 10**6, disk_full)
-        write(tmp_path / "model", NEW)
-    assert calls[0] == STEPS, "the fault tests below must reach every step"
+def test_step_count_of_a_replacement(tmp_path: Path, faults: Any) -> None:
+    path = tmp_path / "model"
+    write(path, OLD)
+    steps = faults.count(PRIMITIVES, lambda: write(path, NEW))
+    assert steps == STEPS, "the fault tests below must reach every step"
 
 
 @pytest.mark.parametrize("step", range(STEPS))
-def test_error_at_any_step_leaves_old_or_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
+def test_error_at_any_step_leaves_old_or_new(tmp_path: Path, faults: Any, step: int) -> None:
     path = tmp_path / "model"
     write(path, OLD)
-    with monkeypatch.context() as patch:
-        fail_at(patch, step, disk_full)
-        with pytest.raises(OSError, match="No space left"):
-            write(path, NEW)
+    faults.error_at(step, PRIMITIVES, lambda: write(path, NEW))
     verify(path)
     assert content(path) in (OLD, NEW)
 
 
 @pytest.mark.parametrize("step", range(STEPS))
-def test_process_killed_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def test_process_killed_at_any_step(tmp_path: Path, faults: Any, step: int) -> None:
     path = tmp_path / "model"
     write(path, OLD)
-    child = os.fork()
-    if child == 0:
-        fail_at(monkeypatch, step, lambda: os._exit(42))
-        write(path, NEW)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    faults.kill_at(step, PRIMITIVES, lambda: write(path, NEW))
     if is_complete(path):
         verify(path)
         assert content(path) in (OLD, NEW)

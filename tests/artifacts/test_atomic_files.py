@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,61 +115,32 @@ def assert_old_new_or_incomplete(path: Path, old: bytes | None) -> None:
             verify(path)
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, step: int, fail: object) -> list[int]:
-    """Make the step-th call (from 0) of any file-system primitive call `fail` instead; returns the call count."""
-    calls = [0]
-
-    def wrap(owner: object, name: str) -> None:
-        real = getattr(owner, name)
-
-        def replacement(*args: object, **kwargs: object) -> object:
-            calls[0] += 1
-            if calls[0] == step + 1:
-                fail()  # type: ignore[operator]
-            return real(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, replacement)
-
-    for owner, name in [
-        (os, "replace"),
-        (os, "fsync"),
-        (Path, "write_bytes"),
-        (Path, "write_text"),
-        (Path, "unlink"),
-    ]:
-        wrap(owner, name)
-    return calls
+PRIMITIVES = [
+    (os, "replace"),
+    (os, "fsync"),
+    (Path, "write_bytes"),
+    (Path, "write_text"),
+    (Path, "unlink"),
+]
+# Content: write, fsync. Old marker: unlink, fsync. Rename, fsync. New marker: write, fsync, rename, fsync.
+# Then the two temporaries are unlinked (already gone).
+STEPS = 2 + 2 + 2 + 4 + 2
 
 
-def disk_full() -> None:
-    raise OSError(28, "No space left on device")
-
-
-# fsync and rename of content, marker removal, marker: 1 write, 1 fsync, unlink+fsync, replace+fsync, write, fsync,
-# replace+fsync, two unlinks of temporaries.
-STEPS = 12
-
-
-def test_step_count_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_bytes_atomic(tmp_path / "a.bin", OLD)
-    with monkeypatch.context() as patch:
-        calls = fail_at(patch, 10**6, disk_full)
-        write_bytes_atomic(tmp_path / "a.bin", NEW)
-    assert calls[0] == STEPS, "the fault tests below must reach every step"
+def test_step_count_of_a_write(tmp_path: Path, faults: Any) -> None:
+    path = tmp_path / "a.bin"
+    write_bytes_atomic(path, OLD)
+    steps = faults.count(PRIMITIVES, lambda: write_bytes_atomic(path, NEW))
+    assert steps == STEPS, "the fault tests below must reach every step"
 
 
 @pytest.mark.parametrize("old", [None, OLD], ids=["fresh", "overwrite"])
 @pytest.mark.parametrize("step", range(STEPS))
-def test_error_at_any_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, old: bytes | None
-) -> None:
+def test_error_at_any_step(tmp_path: Path, faults: Any, step: int, old: bytes | None) -> None:
     path = tmp_path / "a.bin"
     if old is not None:
         write_bytes_atomic(path, old)
-    with monkeypatch.context() as patch:
-        fail_at(patch, step, disk_full)
-        with pytest.raises(OSError, match="No space left"):
-            write_bytes_atomic(path, NEW)
+    faults.error_at(step, PRIMITIVES, lambda: write_bytes_atomic(path, NEW))
     assert_old_new_or_incomplete(path, old)
     write_bytes_atomic(path, NEW)
     verify(path)
@@ -177,18 +149,11 @@ def test_error_at_any_step(
 
 @pytest.mark.parametrize("old", [None, OLD], ids=["fresh", "overwrite"])
 @pytest.mark.parametrize("step", range(STEPS))
-def test_process_killed_at_any_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, old: bytes | None
-) -> None:
+def test_process_killed_at_any_step(tmp_path: Path, faults: Any, step: int, old: bytes | None) -> None:
     path = tmp_path / "a.bin"
     if old is not None:
         write_bytes_atomic(path, old)
-    child = os.fork()
-    if child == 0:
-        fail_at(monkeypatch, step, lambda: os._exit(42))
-        write_bytes_atomic(path, NEW)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    faults.kill_at(step, PRIMITIVES, lambda: write_bytes_atomic(path, NEW))
     assert_old_new_or_incomplete(path, old)
     write_bytes_atomic(path, NEW)
     verify(path)
@@ -196,15 +161,16 @@ def test_process_killed_at_any_step(
     assert len(list(tmp_path.iterdir())) == 2, "the dead process's temporaries are swept"
 
 
-def test_half_written_temporary_is_never_taken_for_the_file(tmp_path: Path) -> None:
+def test_half_written_temporary_is_never_taken_for_the_file(tmp_path: Path, faults: Any) -> None:
     path = tmp_path / "a.bin"
     write_bytes_atomic(path, OLD)
-    child = os.fork()
-    if child == 0:
+
+    def write_half() -> None:
         with atomic_file(path) as temporary:
             temporary.write_bytes(NEW[:5])
-            os._exit(42)
-    os.waitpid(child, 0)
+            os.replace(temporary, temporary)
+
+    faults.kill_at(0, [(os, "replace")], write_half)
     verify(path)
     assert path.read_bytes() == OLD
 
@@ -220,7 +186,7 @@ def test_what_a_live_process_is_writing_is_not_swept(tmp_path: Path) -> None:
 
 
 def test_order_on_disk_survives_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each rename only after its content is synced; the old marker gone from disk before the content changes."""
+    """Renames only after the content is synced; the old marker gone from disk before the content changes."""
     path = tmp_path / "a.bin"
     write_bytes_atomic(path, OLD)
     events: list[str] = []
