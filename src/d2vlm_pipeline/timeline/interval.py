@@ -35,11 +35,8 @@ class Interval(StrictModel):
     def iou(self, other: "Interval") -> float:
         """Temporal intersection over union (sum of lengths less overlap), in [0, 1]."""
         overlap_s = self.overlap_s(other)
-        # In terms of both overlap and union: exactly 1.0 for equal intervals, never above.
-        return overlap_s / (overlap_s + self._outside_s(other) + other._outside_s(self))
-
-    def _outside_s(self, other: "Interval") -> float:
-        return self.duration_s - self.overlap_s(other)
+        # Sum first: symmetric to the last bit, exactly 1.0 for equal intervals, never above.
+        return overlap_s / (self.duration_s + other.duration_s - overlap_s)
 
 
 def _as_interval(pair: tuple[float, float]) -> tuple[float, float]:

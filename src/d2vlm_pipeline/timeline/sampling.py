@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
@@ -44,26 +45,30 @@ class SamplingPolicy(StrictModel):
         """Indices, ascending and distinct, of the source frames to sample.
 
         Args:
-            presentation_s: presentation times of all source frames, strictly increasing, first one 0.
+            presentation_s: presentation times of all source frames, ascending, first one 0.
             duration_s: clip duration in seconds.
 
-        Where the source is slower than `fps` a frame is taken once, not repeated.
+        Where the source is slower than `fps` a frame is taken once, not repeated; of frames that broken files
+        present at the same instant, the first.
 
         Raises:
-            ValueError: no frames, or a bad duration.
+            ValueError: no frames, times that run backwards, or a bad duration.
         """
         if not presentation_s:
             raise ValueError("a video without frames cannot be sampled")
+        for i, (earlier, later) in enumerate(pairwise(presentation_s)):
+            if later < earlier:
+                raise ValueError(f"frame {i + 1} is presented at {later} s, before frame {i} at {earlier} s")
         chosen = (self._source_index(presentation_s, time_s) for time_s in self.sample_times(duration_s))
         return sorted(set(chosen))
 
     def _source_index(self, presentation_s: Sequence[float], time_s: float) -> int:
-        previous = max(0, bisect_right(presentation_s, time_s) - 1)
-        if self.rounding == "previous":
-            return previous
-        following = min(bisect_left(presentation_s, time_s), len(presentation_s) - 1)
-        is_later_nearer = presentation_s[following] - time_s < time_s - presentation_s[previous]
-        return following if is_later_nearer else previous
+        following = bisect_right(presentation_s, time_s)
+        chosen = max(0, following - 1)
+        if self.rounding == "nearest" and following < len(presentation_s):
+            is_later_nearer = presentation_s[following] - time_s < time_s - presentation_s[chosen]
+            chosen = following if is_later_nearer else chosen
+        return bisect_left(presentation_s, presentation_s[chosen])
 
 
 def _count_below(duration_s: float, fps: float) -> int:

@@ -52,13 +52,13 @@ class TimeBase(StrictModel):
         """Choose the frames of a video: (indices of the sampled source frames, their TimeBase).
 
         Args:
-            presentation_s: container times of all presented frames, increasing; any start offset.
+            presentation_s: container times of all presented frames, ascending; any start offset.
             duration_s: seconds from the first presented frame to the end of the clip.
             fps_src: average frame rate of the source.
             policy: which frames to take.
 
         Raises:
-            ValueError: no frames, or times that do not increase within the duration.
+            ValueError: no frames, times that run backwards, or past the duration.
         """
         relative_s = [time_s - presentation_s[0] for time_s in presentation_s]
         chosen = policy.choose_frames(relative_s, duration_s)
@@ -78,7 +78,7 @@ class TimeBase(StrictModel):
 
     @cached_property
     def end_s(self) -> float:
-        """End of the last frame's display span: min(duration, t_last + median gap); for one frame, duration."""
+        """End of the last frame's display span: min(duration, t_last + median gap); duration for one frame."""
         if len(self.times_s) == 1:
             return self.duration_s
         gap_s = median(later - earlier for earlier, later in pairwise(self.times_s))
