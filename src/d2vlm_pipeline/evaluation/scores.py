@@ -1,0 +1,104 @@
+"""From predictions to metrics.json."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
+
+from d2vlm_pipeline.artifacts import canonical_json, derive_seed
+from d2vlm_pipeline.evaluation.bootstrap import estimate
+from d2vlm_pipeline.evaluation.config import EvaluationConfig
+from d2vlm_pipeline.evaluation.contributions import Contribution, Embed, MetricContext
+from d2vlm_pipeline.evaluation.metrics import TASK_METRICS
+from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions
+from d2vlm_pipeline.timeline import Prediction, Sample
+
+METRICS_SCHEMA = 1
+_DECIMALS = 4
+
+
+class Score(TypedDict):
+    """One metric in percent, with its bootstrap interval, its denominator and the unparsed answers in it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    unparsed: int
+
+
+TaskScores = dict[str, dict[str, Score]]
+Scores = dict[str, TaskScores]
+"""Split to task to metric to score."""
+
+
+def score_system(
+    samples: Iterable[Sample],
+    predictions: Iterable[Prediction],
+    config: EvaluationConfig,
+    embed: Embed | None = None,
+    tasks: Sequence[str] | None = None,
+) -> Scores:
+    """Score one system on every split and task of the samples.
+
+    Args:
+        samples: the truth; every sample of a scored task is in its denominator, answered or not.
+        predictions: at most one a sample; order does not matter.
+        config: tasks, thresholds, bootstrap.
+        embed: sentence encoder for caption similarity; the default one where None and the config wants it.
+        tasks: what this system is asked, where less than the config (`tiling` answers five tasks).
+
+    Raises:
+        UserError: predictions that do not belong to the samples.
+    """
+    asked = [task for task in config.tasks if tasks is None or task in tasks]
+    groups: dict[tuple[str, str], list[Pair]] = {}
+    for pair in match_predictions(samples, predictions):
+        if pair.sample.task in asked:
+            groups.setdefault((pair.sample.split, pair.sample.task), []).append(pair)
+    context = _context(config, embed)
+    scores: Scores = {}
+    for (split, task), pairs in sorted(groups.items()):
+        scores.setdefault(split, {})[task] = _score_task(pairs, split, task, config, context)
+    return scores
+
+
+def assemble_metrics(scores: Mapping[str, Scores], data: Mapping[str, str]) -> str:
+    """metrics.json as canonical text: equal inputs give equal bytes.
+
+    Args:
+        scores: system name to its scores.
+        data: digests of what was scored (world, samples, feature store …) by name.
+    """
+    return canonical_json({"schema": METRICS_SCHEMA, "data": dict(data), "scores": dict(scores)}) + "\n"
+
+
+def _context(config: EvaluationConfig, embed: Embed | None) -> MetricContext:
+    if not config.caption_similarity:
+        embed = None
+    elif embed is None:
+        from d2vlm_pipeline.evaluation.similarity import default_encoder
+
+        embed = default_encoder()
+    return MetricContext(thresholds=config.thresholds, seed=config.seed, embed=embed)
+
+
+def _score_task(
+    pairs: Sequence[Pair], split: str, task: str, config: EvaluationConfig, context: MetricContext
+) -> dict[str, Score]:
+    seed = derive_seed(config.seed, "bootstrap", split, task)
+    contributions = TASK_METRICS[task](pairs, context)
+    return {name: _score(contributions[name], config, seed) for name in sorted(contributions)}
+
+
+def _score(contribution: Contribution, config: EvaluationConfig, seed: int) -> Score:
+    result = estimate(contribution, config.resamples, config.confidence, seed)
+    return Score(
+        value=_percent(result.value),
+        low=_percent(result.low),
+        high=_percent(result.high),
+        n=len(contribution.clips),
+        unparsed=contribution.unparsed,
+    )
+
+
+def _percent(share: float) -> float:
+    return round(100.0 * share, _DECIMALS)

