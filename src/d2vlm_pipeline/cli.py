@@ -1,0 +1,67 @@
+"""The command lines: `d2vlm`, what a person does around a run, and the project's part of `kedro`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from d2vlm_pipeline import __version__
+from d2vlm_pipeline.artifacts import UserError
+
+# Wherever a command imports inside its body, it is so that `d2vlm --help` answers at once.
+
+
+class _OneLineErrors(click.Group):
+    """A group whose commands end with one line and exit code 2 where the user can mend the matter."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Ask videos, check data, manage models. Pipelines run under `kedro run`."""
+
+
+_ENV = click.option("--env", default="base", show_default=True, help="Environment: a folder of conf/.")
+
+
+@main.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.argument("question")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole prediction as JSON.")
+@_ENV
+def ask(video: Path, question: str, as_json: bool, env: str) -> None:
+    """Ask the champion a QUESTION about a VIDEO; every claim comes with the seconds that prove it."""
+    from d2vlm_pipeline.serving.ask import ask as answer
+
+    prediction = answer(video, question, env)
+    click.echo(prediction.model_dump_json(indent=2) if as_json else prediction.answer)
+
+
+@main.group()
+def data() -> None:
+    """Check data."""
+
+
+class _KedroCommands(click.Group):
+    """The project's own commands of `kedro`; they override Kedro's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["run"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "run":
+            return None
+        from d2vlm_pipeline.orchestration.run_command import run
+
+        return run
+
+
+# Kedro imports this module and takes the group by this name.
+cli = _KedroCommands(name="d2vlm_pipeline")

@@ -1,0 +1,16 @@
+"""Datasets for the catalog: whatever is persisted appears whole or not at all."""
+
+from d2vlm_pipeline.orchestration.datasets.atomic import AtomicDataset
+from d2vlm_pipeline.orchestration.datasets.base import DatasetUserError, PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.bytes import BytesDataset
+from d2vlm_pipeline.orchestration.datasets.directory import DirectoryDataset
+from d2vlm_pipeline.orchestration.datasets.json_lines import JsonLinesDataset
+
+__all__ = [
+    "AtomicDataset",
+    "BytesDataset",
+    "DatasetUserError",
+    "DirectoryDataset",
+    "JsonLinesDataset",
+    "PersistedDataset",
+]

@@ -1,0 +1,105 @@
+"""What every persisted dataset shares: nothing half-written is loaded, errors are one line with a mend."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from d2vlm_pipeline.artifacts import UserError, is_complete, verify
+
+
+class DatasetUserError(UserError, DatasetError):
+    """A UserError that Kedro passes on as it is, instead of wrapping it in a report of its own."""
+
+
+class PersistedDataset(AbstractDataset[Any, Any]):
+    """A file or directory that is complete, with the digest it was written with, or does not exist.
+
+    Subclasses write in `_write` through `artifacts.atomic_file` or `artifacts.atomic_directory` and read in
+    `_read`, which is only called on what has been verified.
+    """
+
+    def __init__(self, *, filepath: str, raw: bool = False, metadata: dict[str, Any] | None = None) -> None:
+        """Remember the place.
+
+        Args:
+            filepath: Local path; Kedro makes it absolute.
+            raw: People may bring or change this data: it is there as soon as its path is, no digest is asked
+                for, and its reader takes it for hostile.
+            metadata: `made_by` names the pipeline that writes this dataset; other keys are for plugins.
+        """
+        self._path = Path(filepath)
+        self._raw = raw
+        self.metadata = metadata or {}
+
+    @property
+    def path(self) -> Path:
+        """The file or directory this dataset is."""
+        return self._path
+
+    @property
+    def made_by(self) -> str | None:
+        """Pipeline that writes this dataset; None where nothing in the project does."""
+        return self.metadata.get("made_by")
+
+    def load(self) -> Any:
+        """Verify the completion marker and the content's digest, then read.
+
+        Raises:
+            DatasetUserError: missing, incomplete, changed or malformed; names the path and the mend.
+        """
+        try:
+            self._require_complete()
+            return self._read()
+        except UserError as error:
+            raise _passed_on(error) from error
+
+    def save(self, data: Any) -> None:
+        """Write beside the place, then put in place; an interrupted save leaves the old content or none.
+
+        Raises:
+            DatasetUserError: what produced or wrote the data raised a UserError.
+        """
+        try:
+            self._write(data)
+        except UserError as error:
+            raise _passed_on(error) from error
+
+    def _exists(self) -> bool:
+        return self._path.exists() if self._raw else is_complete(self._path)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._path.as_posix(), "raw": self._raw, "made_by": self.made_by}
+
+    def _require_complete(self) -> None:
+        if not self._path.exists():
+            mend = f"run {run_command(self.made_by)} first" if self.made_by else "provide it"
+            raise UserError(f"{short_path(self._path)} is missing: {mend}")
+        if self._raw:
+            return
+        try:
+            verify(self._path)
+        except UserError as error:
+            mend = f": {run_command(self.made_by)}" if self.made_by else ""
+            raise UserError(f"{error}{mend}".replace(str(self._path), short_path(self._path))) from error
+
+    @abstractmethod
+    def _read(self) -> Any: ...
+
+    @abstractmethod
+    def _write(self, data: Any) -> None: ...
+
+
+def run_command(*pipelines: str) -> str:
+    """The command that makes what is missing, as a message quotes it."""
+    return f"`kedro run --pipelines {','.join(pipelines)}`"
+
+
+def short_path(path: Path) -> str:
+    """`path` as seen from the working directory where it lies below it, else whole."""
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
+
+
+def _passed_on(error: UserError) -> DatasetUserError:
+    return error if isinstance(error, DatasetUserError) else DatasetUserError(str(error))

@@ -1,0 +1,63 @@
+"""Directories written and read by functions of the project: models, feature stores, rendered clips."""
+
+from typing import Any
+
+from d2vlm_pipeline.artifacts import atomic_directory
+from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
+from d2vlm_pipeline.orchestration.imports import import_object, require_module
+
+
+class DirectoryDataset(PersistedDataset):
+    """A directory that appears whole, with a MANIFEST.json of every file's digest.
+
+    In a catalog:
+
+        sft_model:
+          type: d2vlm_pipeline.orchestration.DirectoryDataset
+          filepath: data/06_models/sft
+          save: d2vlm_pipeline.model.save_model
+          load: d2vlm_pipeline.model.load_model
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        save: str,
+        load: str,
+        save_args: dict[str, Any] | None = None,
+        load_args: dict[str, Any] | None = None,
+        raw: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the directory.
+
+        Args:
+            filepath: Where the directory lies.
+            save: Dotted path of a function called as `save(data, directory, **save_args)`. The directory is
+                empty and temporary; lazy iterables reach the function unconsumed, so it can stream them.
+            load: Dotted path of a function called as `load(directory, **load_args)`.
+            save_args: Further keyword arguments of `save`.
+            load_args: Further keyword arguments of `load`.
+            raw: See `PersistedDataset`.
+            metadata: See `PersistedDataset`.
+
+        Raises:
+            DatasetError: there is no such module.
+        """
+        super().__init__(filepath=filepath, raw=raw, metadata=metadata)
+        for function in (save, load):
+            require_module(function)
+        self._save_function, self._save_args = save, save_args or {}
+        self._load_function, self._load_args = load, load_args or {}
+
+    def _read(self) -> Any:
+        return import_object(self._load_function)(self._path, **self._load_args)
+
+    def _write(self, data: Any) -> None:
+        save = import_object(self._save_function)
+        with atomic_directory(self._path) as temporary:
+            save(data, temporary, **self._save_args)
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "save": self._save_function, "load": self._load_function}

@@ -1,0 +1,122 @@
+"""What a person wants to know when a run ends: scores, time, memory, and where everything is."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset, short_path
+from d2vlm_pipeline.orchestration.memory import PeakMemory
+from d2vlm_pipeline.orchestration.stages import in_order
+from d2vlm_pipeline.orchestration.summary import Summary, print_summary
+
+
+@dataclass
+class _Run:
+    """Clock readings of one run."""
+
+    start_s: float
+    memory: PeakMemory
+    first_s: dict[str, float] = field(default_factory=dict)
+    last_s: dict[str, float] = field(default_factory=dict)
+
+
+class RunSummaryHooks:
+    """Measures the run and prints the summary at its end.
+
+    A node's time includes loading and saving: lazily produced outputs are computed while they are saved.
+    Nodes that run in other processes (ParallelRunner) call no hooks there and have no time of their own.
+    """
+
+    def __init__(self) -> None:
+        """No run yet."""
+        self._run: _Run | None = None
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self) -> None:
+        """Start the clock, after every other hook has agreed to the run."""
+        self._run = _Run(time.perf_counter(), PeakMemory())
+        self._run.memory.start()
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """Begin the node's time with its first input …"""
+        self._note_start(node)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """… or, without inputs, with its function."""
+        self._note_start(node)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """End the node's time with its function …"""
+        self._note_end(node)
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """… or with its last output."""
+        self._note_end(node)
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Stop sampling; the error speaks for itself."""
+        if self._run:
+            self._run.memory.stop()
+            self._run = None
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print the summary."""
+        if self._run is None:  # hooks called by a worker process, where no run was started
+            return
+        run, self._run = self._run, None
+        print_summary(
+            Summary(
+                seconds=_seconds_per_pipeline(run),
+                total_s=time.perf_counter() - run.start_s,
+                peak_bytes=run.memory.stop(),
+                metrics=_produced(pipeline, catalog, "metrics"),
+                decision=_produced(pipeline, catalog, "promotion_decision"),
+                places=_places(pipeline, catalog),
+            )
+        )
+
+    def _note_start(self, node: Node) -> None:
+        if self._run:
+            self._run.first_s.setdefault(node.name, time.perf_counter())
+
+    def _note_end(self, node: Node) -> None:
+        if self._run:
+            self._run.last_s[node.name] = time.perf_counter()
+
+
+def _seconds_per_pipeline(run: _Run) -> dict[str, float]:
+    """Sum of node times by the first stage that holds the node."""
+    names = in_order(name for name in pipelines if name != "__default__")
+    home = {node.name: name for name in reversed(names) for node in pipelines[name].nodes}
+    seconds: dict[str, float] = {}
+    for node, last_s in run.last_s.items():
+        stage = home.get(node, "other")
+        seconds[stage] = seconds.get(stage, 0.0) + last_s - run.first_s[node]
+    return {name: seconds[name] for name in in_order(seconds)}
+
+
+def _produced(pipeline: Pipeline, catalog: CatalogProtocol, name: str) -> Any:
+    """Content of a dataset if this run wrote it, else None."""
+    return catalog.load(name) if name in pipeline.all_outputs() else None
+
+
+def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
+    """Paths of what this run wrote and the catalog's metadata asks to `announce`, by their label."""
+    datasets = [catalog.get(name) for name in sorted(pipeline.all_outputs())]
+    return {
+        dataset.metadata["announce"]: short_path(dataset.path)
+        for dataset in datasets
+        if isinstance(dataset, PersistedDataset) and "announce" in dataset.metadata
+    }

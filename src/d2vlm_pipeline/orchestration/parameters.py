@@ -1,0 +1,80 @@
+"""Wrong parameters, reported by file and key."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.validation.type_extractor import TypeExtractor
+from kedro.validation.utils import resolve_nested_dict_path
+from pydantic import BaseModel, ValidationError
+
+from d2vlm_pipeline.artifacts import UserError, validation_reason
+from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS, project_config
+
+
+def check_runtime_parameters(conf: Path, env: str | None, runtime_params: dict[str, Any]) -> None:
+    """Refuse `--params` whose first key is in no parameters file: Kedro would take it in silence.
+
+    Raises:
+        UserError: unknown key or environment.
+    """
+    known = project_config(conf, env)["parameters"]
+    for key in runtime_params:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(sorted(known))}"
+            raise UserError(f"--params: no parameter '{key}'; {hint}")
+
+
+def parameter_error(
+    conf: Path, env: str | None, runtime_params: dict[str, Any], pipelines: dict[str, Any]
+) -> str | None:
+    """First value that its Pydantic model refuses, as `file: key: reason; mend`; None where all are fine."""
+    values = project_config(conf, env, runtime_params)["parameters"]
+    for key, model in TypeExtractor(pipelines).extract_types_from_pipelines().items():
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        try:
+            model.model_validate(resolve_nested_dict_path(values, key))
+        except ValidationError as error:
+            return _described(conf, env, runtime_params, key, error)
+    return None
+
+
+def _described(
+    conf: Path, env: str | None, runtime_params: dict[str, Any], key: str, error: ValidationError
+) -> str:
+    first = error.errors()[0]
+    path = [*key.split("."), *(str(part) for part in first["loc"])]
+    mend = "remove it or mend its name" if first["type"] == "extra_forbidden" else "mend the value"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    reason = validation_reason(error)
+    separator = "." if first["loc"] else ": "
+    return f"{_origin(conf, env, runtime_params, path)}: {key}{separator}{reason}; {mend}{more}"
+
+
+def _origin(conf: Path, env: str | None, runtime_params: dict[str, Any], path: list[str]) -> str:
+    """Where the value at `path` was set; of a value set nowhere, where its nearest parent was."""
+    for length in range(len(path), 0, -1):
+        if _holds(runtime_params, path[:length]):
+            return "--params"
+        for file in _parameter_files(conf, env):
+            if _holds(yaml.safe_load(file.read_text(encoding="utf-8")), path[:length]):
+                return f"{conf.name}/{file.relative_to(conf)}"
+    return f"{conf.name}/"
+
+
+def _parameter_files(conf: Path, env: str | None) -> Iterator[Path]:
+    """Parameter files in order of precedence: the environment's before base's."""
+    for folder in (env or CONFIG_LOADER_ARGS["default_run_env"], CONFIG_LOADER_ARGS["base_env"]):
+        yield from sorted((conf / folder).rglob("parameters*.yml"))
+
+
+def _holds(tree: Any, path: list[str]) -> bool:
+    for part in path:
+        if not (isinstance(tree, dict) and part in tree):
+            return False
+        tree = tree[part]
+    return True

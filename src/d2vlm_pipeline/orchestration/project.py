@@ -1,0 +1,106 @@
+"""The project and its configuration, for whoever is not inside a Kedro session."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2vlm_pipeline.artifacts import UserError
+
+if TYPE_CHECKING:
+    from kedro.config import OmegaConfigLoader
+
+    from d2vlm_pipeline.tracking import TrackingConfig
+
+_SQLITE = "sqlite:///"
+
+# Kedro 1.7 calls what OmegaConf 2.4 has renamed: two warnings before every run that no user can act on.
+warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+
+# `local` is each person's own, git-ignored; any other environment stands alone on top of base. Parameters
+# merge key by key, so that an environment says only what differs; everything else is replaced whole.
+CONFIG_LOADER_ARGS: dict[str, Any] = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {
+        "mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"],
+        "promotion": ["promotion*", "promotion*/**", "**/promotion*"],
+    },
+}
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Root of the project that holds `start`, by default the working directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    from kedro.utils import find_kedro_project
+
+    start = start or Path.cwd()
+    root = find_kedro_project(start)
+    if root is None:
+        raise UserError(f"{start}: not inside the project; change to the folder of its pyproject.toml")
+    return Path(root)
+
+
+def project_config(
+    conf: Path, env: str | None = None, runtime_params: dict[str, Any] | None = None
+) -> "OmegaConfigLoader":
+    """The configuration as `kedro run --env ENV` reads it: `config["parameters"]`, `config["mlflow"]` …
+
+    Args:
+        conf: The folder of the environments, `conf/` of the project.
+        env: One of them; None for the default.
+        runtime_params: What `--params` gave.
+
+    Raises:
+        UserError: there is no such environment.
+    """
+    from kedro.config import OmegaConfigLoader
+
+    if env is not None and conf.is_dir() and not (conf / env).is_dir():
+        known = ", ".join(sorted(path.name for path in conf.iterdir() if path.is_dir()))
+        raise UserError(f"no environment '{env}' in {conf}; use one of {known}")
+    return OmegaConfigLoader(
+        conf_source=str(conf), env=env, runtime_params=runtime_params, **CONFIG_LOADER_ARGS
+    )
+
+
+def data_root(root: Path, env: str | None = None) -> Path:
+    """Folder of the environment's data."""
+    return root / project_config(root / "conf", env)["globals"]["data_root"]
+
+
+def tracking_config(root: Path, env: str | None = None) -> "TrackingConfig":
+    """The environment's MLflow store, by absolute paths."""
+    from d2vlm_pipeline.tracking import TrackingConfig
+
+    conf = anchored(project_config(root / "conf", env)["mlflow"], root)
+    experiment = conf["tracking"]["experiment"]
+    return TrackingConfig(
+        tracking_uri=conf["server"]["mlflow_tracking_uri"],
+        artifact_root=experiment["create_experiment_kwargs"]["artifact_location"],
+        experiment=experiment["name"],
+    )
+
+
+def anchored(mlflow_conf: dict[str, Any], root: Path) -> dict[str, Any]:
+    """mlflow.yml with its SQLite file and artifact folder as absolute paths below `root`.
+
+    SQLite takes a relative path from the working directory of whoever opens it: a run started in a
+    subfolder would make a second, empty store there.
+    """
+    server, tracking = dict(mlflow_conf["server"]), dict(mlflow_conf["tracking"])
+    uri = server["mlflow_tracking_uri"]
+    if uri.startswith(_SQLITE):
+        server["mlflow_tracking_uri"] = f"{_SQLITE}{root / uri.removeprefix(_SQLITE)}"
+    experiment = dict(tracking["experiment"])
+    location = experiment["create_experiment_kwargs"]["artifact_location"]
+    if "://" not in location:
+        experiment["create_experiment_kwargs"] = {
+            **experiment["create_experiment_kwargs"],
+            "artifact_location": (root / location).as_uri(),
+        }
+    tracking["experiment"] = experiment
+    return {**mlflow_conf, "server": server, "tracking": tracking}

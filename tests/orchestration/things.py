@@ -1,0 +1,40 @@
+"""Functions and records that the tests' catalogs and pipelines name by dotted path."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from d2vlm_pipeline.artifacts import StrictModel, UserError
+
+
+class Point(StrictModel):
+    x: int
+
+
+def save_lines(lines: Iterable[str], directory: Path, end: str = "\n") -> None:
+    """One file a line, written as they come."""
+    for number, line in enumerate(lines):
+        (directory / f"{number}.txt").write_text(line + end)
+
+
+def load_lines(directory: Path) -> list[str]:
+    return [path.read_text().strip() for path in sorted(directory.glob("*.txt"))]
+
+
+def save_nothing(data: object, directory: Path) -> None:
+    raise UserError("points.csv:3: no such point; drop the row")
+
+
+def points(count: int) -> Iterator[Point]:
+    return (Point(x=x) for x in range(count))
+
+
+def doubled(records: list[Point]) -> Iterator[Point]:
+    return (Point(x=2 * record.x) for record in records)
+
+
+def numbers() -> dict[str, int]:
+    return {"one": 1}
+
+
+def words(numbers: dict[str, int]) -> Iterator[str]:
+    return iter(sorted(numbers))
