@@ -5,6 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Property tests must not fail because the machine is busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 Primitive = tuple[Any, str]
 """Owner and name of a function: (os, "replace")."""

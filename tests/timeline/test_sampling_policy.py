@@ -46,6 +46,18 @@ def test_thinning_keeps_both_ends_and_even_gaps(fps: float, duration_s: float, l
         assert max(steps, default=1) - min(steps, default=1) <= 1
 
 
+def test_one_frame_is_the_first() -> None:
+    assert SamplingPolicy(max_frames=1).sample_times(100.0) == [0.0]
+
+
+def test_a_duration_next_to_a_multiple_counts_exactly() -> None:
+    policy = SamplingPolicy(fps=29.97, max_frames=10**6)
+    for k in range(1, 500):
+        assert len(policy.sample_times(k / 29.97)) == k
+        assert len(policy.sample_times(math.nextafter(k / 29.97, math.inf))) == k + 1
+        assert len(policy.sample_times(math.nextafter(k / 29.97, 0))) == k
+
+
 @pytest.mark.parametrize("duration_s", [0.0, -1.0, math.inf, math.nan])
 def test_impossible_durations_are_refused(duration_s: float) -> None:
     with pytest.raises(ValueError, match="duration"):

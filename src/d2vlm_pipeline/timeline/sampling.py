@@ -72,10 +72,8 @@ class SamplingPolicy(StrictModel):
 
 
 def _count_below(duration_s: float, fps: float) -> int:
-    """How many k >= 0 have k / fps < duration_s; the product alone may round across an integer."""
-    count = max(1, int(duration_s * fps))
-    while count > 1 and (count - 1) / fps >= duration_s:
-        count -= 1
+    """How many k >= 0 have k / fps < duration_s; the product alone may round down across an integer."""
+    count = int(duration_s * fps)
     while count / fps < duration_s:
         count += 1
     return count

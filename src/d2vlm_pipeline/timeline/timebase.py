@@ -78,7 +78,7 @@ class TimeBase(StrictModel):
 
     @cached_property
     def end_s(self) -> float:
-        """End of the last frame's display span: min(duration, t_last + median gap); duration for one frame."""
+        """End of the last display span: min(duration, t_last + median gap), or duration for one frame."""
         if len(self.times_s) == 1:
             return self.duration_s
         gap_s = median(later - earlier for earlier, later in pairwise(self.times_s))
