@@ -89,9 +89,6 @@ class TimeBase(StrictModel):
 
         Never empty: an interval before the first frame, or past the end of the last, gives that nearest one.
         """
-        last_index = len(self.times_s) - 1
-        if interval.start_s >= self.end_s:
-            return last_index, last_index
         first = max(0, bisect_right(self.times_s, interval.start_s) - 1)
         last = max(0, bisect_left(self.times_s, interval.end_s) - 1)
         return first, last
