@@ -1,0 +1,1 @@
+"""Features of frozen encoders: computed once, stored in shards."""

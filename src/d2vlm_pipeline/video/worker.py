@@ -1,0 +1,149 @@
+"""The process that touches untrusted video: it reads jobs on stdin and answers on stdout until stdin closes.
+
+The channel carries JSON and raw pixels, never pickles: what a hostile file makes of this process cannot run
+in its parent. A job that exceeds its CPU time, or hangs after its parent is gone, ends the process by signal;
+one that exceeds its memory gets an error.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import signal
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from d2vlm_pipeline.artifacts import StrictModel, digest_file
+from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
+from d2vlm_pipeline.video.probe import VideoProbe, probe_video
+from d2vlm_pipeline.video.source import DecodeLimits, VideoError, VideoReason, video_error
+
+_LENGTH = struct.Struct("<I")
+MAX_HEADER_BYTES = 64 << 20
+# The parent kills a late worker; this is for a worker whose parent is gone.
+_ORPHAN_GRACE_S = 30
+
+
+class Job(StrictModel):
+    """`inspect`: probe, digest and sampling of a file. `decode`: its sampled frames."""
+
+    op: Literal["inspect", "decode"]
+    path: str
+    policy: SamplingPolicy
+    size_px: int | None = None
+    limits: DecodeLimits = DecodeLimits()
+
+
+class Reply(StrictModel):
+    """Answer to a job: an error (`code`, `message`) or what its `op` gives; `shape` announces raw pixels."""
+
+    code: VideoReason | None = None
+    message: str = ""
+    probe: VideoProbe | None = None
+    digest: str | None = None
+    timebase: TimeBase | None = None
+    shape: tuple[int, int, int, int] | None = None
+
+
+Handler = Callable[[Job], tuple[Reply, memoryview | None]]
+
+
+def run_job(job: Job) -> tuple[Reply, memoryview | None]:
+    """Do one job in this process.
+
+    Raises:
+        VideoError: the file is refused.
+    """
+    from d2vlm_pipeline.video.frames import read_frames, sample_video
+
+    path = Path(job.path)
+    if job.op == "inspect":
+        probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
+        return Reply(probe=probe, digest=digest_file(path), timebase=timebase), None
+    frames_THWC, timebase = read_frames(path, job.policy, job.size_px, job.limits)
+    count, height, width, channels = frames_THWC.shape
+    return Reply(timebase=timebase, shape=(count, height, width, channels)), frames_THWC.data.cast("B")
+
+
+def serve(requests: BinaryIO, replies: BinaryIO, handler: Handler = run_job) -> None:
+    """Answer jobs until `requests` ends. The first message out, an empty Reply, says that it is ready."""
+    idle_bytes = _address_space_bytes()
+    _send(replies, Reply(), None)
+    while (message := receive(requests)) is not None:
+        job = Job.model_validate_json(message)
+        with _budget(job.limits, idle_bytes):
+            reply, pixels = _answer(job, handler)
+        _send(replies, reply, pixels)
+
+
+def main(handler: Handler = run_job) -> None:
+    """Serve on the standard streams; whatever else would print to stdout goes to stderr."""
+    import av  # noqa: F401  (before the memory budget is measured)
+    import numpy  # noqa: F401
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(requests, replies, handler)
+
+
+def send_message(stream: BinaryIO, message: bytes) -> None:
+    """Write one length-prefixed message."""
+    stream.write(_LENGTH.pack(len(message)) + message)
+
+
+def receive(stream: BinaryIO) -> bytes | None:
+    """Next message, None at the end of the stream."""
+    head = stream.read(_LENGTH.size)
+    return stream.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else None
+
+
+def _answer(job: Job, handler: Handler) -> tuple[Reply, memoryview | None]:
+    try:
+        return handler(job)
+    except VideoError as error:
+        refusal = error
+    except MemoryError:
+        refusal = video_error("memory_limit", job.path, f"needs more than memory_mb={job.limits.memory_mb}")
+    return Reply(code=refusal.code, message=refusal.message), None
+
+
+def _send(replies: BinaryIO, reply: Reply, pixels: memoryview | None) -> None:
+    send_message(replies, reply.model_dump_json(exclude_none=True).encode())
+    if pixels is not None:
+        replies.write(pixels)
+    replies.flush()
+
+
+@contextmanager
+def _budget(limits: DecodeLimits, idle_bytes: int) -> Iterator[None]:
+    """Limit CPU time, address space and, for orphans, wall time while one job runs."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _set_soft(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_s))
+    _set_soft(resource.RLIMIT_AS, idle_bytes + (limits.memory_mb << 20))
+    signal.alarm(math.ceil(limits.wall_s) + _ORPHAN_GRACE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        _set_soft(resource.RLIMIT_CPU, None)
+        _set_soft(resource.RLIMIT_AS, None)
+
+
+def _set_soft(kind: int, value: int | None) -> None:
+    hard = resource.getrlimit(kind)[1]
+    soft = hard if value is None else value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def _address_space_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return pages * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()
