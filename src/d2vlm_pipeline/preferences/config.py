@@ -1,0 +1,85 @@
+"""Which operators there are, what each corrupts and where it may be used, and how pairs are drawn."""
+
+from typing import Literal, NamedTuple, get_args
+
+from pydantic import Field, model_validator
+
+from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.timeline import GROUNDED_TASKS, Axis
+
+OPERATOR_VERSION = "1"
+"""Part of every pair and of every seed: raise it when an operator draws or writes differently."""
+
+Operator = Literal["shift", "add", "delete", "merge", "distort", "repeat"]
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
+
+LIST_TASKS = ("tal", "evs")
+"""Answers that list intervals in a sentence."""
+
+TIMED_CAPTION_TASKS = ("dvc", "slc", "tvc")
+"""Answers that give each interval its caption."""
+
+PHRASE_TASKS = ("gvq", "rvq", "rar", "eca")
+"""Answers whose key phrase, an option or the first sentence, is what they are about."""
+
+
+class OperatorSpec(NamedTuple):
+    """The kind of truth that an operator corrupts, and the tasks it is meant for."""
+
+    axis: Axis
+    tasks: tuple[str, ...]
+
+
+_EVENT_TASKS = LIST_TASKS + TIMED_CAPTION_TASKS
+SPECS: dict[Operator, OperatorSpec] = {
+    "shift": OperatorSpec("boundaries", GROUNDED_TASKS),
+    "add": OperatorSpec("event_set", _EVENT_TASKS),
+    "delete": OperatorSpec("event_set", _EVENT_TASKS),
+    "merge": OperatorSpec("event_set", _EVENT_TASKS),
+    "distort": OperatorSpec("text", (*TIMED_CAPTION_TASKS, "rvc", *PHRASE_TASKS)),
+    "repeat": OperatorSpec("text", (*TIMED_CAPTION_TASKS, "rvc")),
+}
+
+
+class OperatorWeights(StrictModel):
+    """How often each operator is drawn, relative to the others that a task allows; 0 leaves it out."""
+
+    shift: float = Field(default=1.0, ge=0)
+    add: float = Field(default=1.0, ge=0)
+    delete: float = Field(default=1.0, ge=0)
+    merge: float = Field(default=1.0, ge=0)
+    distort: float = Field(default=1.0, ge=0)
+    repeat: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_operator(self) -> "OperatorWeights":
+        if not any(self.of(operator) for operator in OPERATORS):
+            raise ValueError("all operator weights are 0; give at least one a positive weight")
+        return self
+
+    def of(self, operator: Operator) -> float:
+        """Weight of one operator."""
+        weight: float = getattr(self, operator)
+        return weight
+
+
+class PreferenceConfig(StrictModel):
+    """How preference pairs are drawn.
+
+    Attributes:
+        seed: root of all draws.
+        pairs_per_sample: pairs wanted of each sample; fewer where its answer allows fewer.
+        weights: relative frequency of the operators.
+        shift_iou_max: a shifted interval overlaps every true interval by at most this IoU.
+        min_shift_s: smallest move of an interval and smallest length of an added one, in seconds; at least
+            the gap of the sampled frames, so that a wrong interval is wrong on the frames, too.
+        option_distort: what `distort` does to an answer "(B) blue": put another whole option, "(A) red", or
+            keep the letter and change the words, "(B) red".
+    """
+
+    seed: int = 0
+    pairs_per_sample: int = Field(default=2, ge=1)
+    weights: OperatorWeights = OperatorWeights()
+    shift_iou_max: float = Field(default=0.3, ge=0, lt=1)
+    min_shift_s: float = Field(default=1.0, ge=0.01)
+    option_distort: Literal["option", "words"] = "option"
