@@ -1,0 +1,18 @@
+"""MLflow tracking through explicit clients and run ids."""
+
+from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
+from d2vlm_pipeline.tracking.config import TrackingConfig
+from d2vlm_pipeline.tracking.log import flatten_scores, log_curves, log_files, log_scores, metric_key
+
+__all__ = [
+    "TrackingConfig",
+    "ensure_experiment",
+    "flatten_scores",
+    "harden_mlflow",
+    "log_curves",
+    "log_files",
+    "log_scores",
+    "metric_key",
+    "open_run",
+    "tracking_client",
+]
