@@ -1,0 +1,39 @@
+"""The model registry: policy, decision, promotion, audit, and the champion."""
+
+from d2vlm_pipeline.registry.audit import AuditEntry, audit_path, promotion_lock, read_audit
+from d2vlm_pipeline.registry.decide import Decision, decide
+from d2vlm_pipeline.registry.gates import GateResult
+from d2vlm_pipeline.registry.policy import (
+    Gate,
+    Policy,
+    Score,
+    ScoreName,
+    Scores,
+    load_policy,
+    policy_of,
+    scores_of,
+)
+from d2vlm_pipeline.registry.promote import PromotionOutcome, promote
+from d2vlm_pipeline.registry.versions import ChampionRef, resolve_champion
+
+__all__ = [
+    "AuditEntry",
+    "ChampionRef",
+    "Decision",
+    "Gate",
+    "GateResult",
+    "Policy",
+    "PromotionOutcome",
+    "Score",
+    "ScoreName",
+    "Scores",
+    "audit_path",
+    "decide",
+    "load_policy",
+    "policy_of",
+    "promote",
+    "promotion_lock",
+    "read_audit",
+    "resolve_champion",
+    "scores_of",
+]

@@ -1,0 +1,211 @@
+"""Versions of the registered model: put one in, find one again, see which one is the champion."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from d2vlm_pipeline.artifacts import MANIFEST_NAME, StrictModel, UserError, digest_file, verify
+from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
+
+DIGEST_TAG = "digest"
+_PATH_TAG = "model_path"
+_CODE = Path(__file__).with_name("pyfunc_model.py")
+_PACKAGES = (
+    "mlflow",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "av",
+)
+
+
+class ChampionRef(StrictModel):
+    """A registered model on this machine, its files verified.
+
+    Attributes:
+        path: its model directory.
+        digest: SHA-256 of the directory's manifest, which lists the SHA-256 of every file.
+    """
+
+    name: str
+    version: str
+    alias: str
+    digest: str
+    path: Path
+
+
+def model_digest(directory: Path) -> str:
+    """Digest of a model directory, after checking every file against its manifest.
+
+    Raises:
+        UserError: a file is missing, changed or not listed.
+    """
+    verify(directory)
+    return digest_file(directory / MANIFEST_NAME)
+
+
+def register_model(
+    client: MlflowClient, tracking: TrackingConfig, run_id: str, directory: Path, digest: str
+) -> ModelVersion:
+    """Put a model directory into the registry as a new version, its files as artifacts of the run.
+
+    The version is created last: a process killed before leaves files that nothing refers to.
+
+    Args:
+        client: client of the store.
+        tracking: names and places.
+        run_id: the run that takes the files.
+        directory: a sealed model directory.
+        digest: its digest, as `model_digest` gives it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    # One run may register several models, so the folder is named after the content.
+    folder = f"{tracking.model_name}-{digest[:12]}"
+    tracking.state_directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=tracking.state_directory, prefix=".register-") as scratch:
+        packed = Path(scratch) / folder
+        _pack(directory, packed)
+        client.log_artifacts(run_id, str(packed), folder)
+    try:
+        client.create_registered_model(tracking.model_name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {DIGEST_TAG: digest, _PATH_TAG: f"{folder}/artifacts/{directory.name}"}
+    return client.create_model_version(
+        tracking.model_name, f"runs:/{run_id}/{folder}", run_id=run_id, tags=tags
+    )
+
+
+def find_version(client: MlflowClient, tracking: TrackingConfig, digest: str) -> ModelVersion | None:
+    """The newest intact version with this content; None where there is none."""
+    found = client.search_model_versions(f"name = '{tracking.model_name}' and tags.{DIGEST_TAG} = '{digest}'")
+    for version in sorted(found, key=lambda version: int(version.version), reverse=True):
+        try:
+            _verified_path(client, tracking, version)
+        except UserError:
+            # Its files were lost or changed; registering the content again is the mend.
+            continue
+        return version
+    return None
+
+
+def version_at(client: MlflowClient, tracking: TrackingConfig, alias: str) -> ModelVersion | None:
+    """The version that carries an alias; None where none does."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(tracking.model_name, alias)
+    except MlflowException as error:
+        # Depending on whether the model, or only its alias, is missing.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def resolve_champion(tracking: TrackingConfig, alias: str = "champion") -> ChampionRef:
+    """The champion's model directory, every file verified against the digest on record.
+
+    Raises:
+        UserError: there is no champion yet, or its files are missing or changed.
+    """
+    missing = UserError(f"no {alias} in {tracking.tracking_uri}: run `kedro run` first")
+    # Asking must not create an empty store.
+    if tracking.database is not None and not tracking.database.is_file():
+        raise missing
+    client = tracking_client(tracking)
+    version = version_at(client, tracking, alias)
+    if version is None:
+        raise missing
+    return ChampionRef(
+        name=version.name,
+        version=str(version.version),
+        alias=alias,
+        digest=version.tags.get(DIGEST_TAG, ""),
+        path=_verified_path(client, tracking, version),
+    )
+
+
+def artifact_directory(client: MlflowClient, tracking: TrackingConfig, run_id: str, folder: str) -> Path:
+    """A run's artifact folder on this machine: in place for a local store, else downloaded once."""
+    root = urlparse(client.get_run(run_id).info.artifact_uri)
+    if root.scheme in ("", "file"):
+        return Path(unquote(root.path)) / folder
+    cache = tracking.state_directory / "downloads" / run_id
+    if not (cache / folder).exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache, prefix=".download-") as scratch:
+            fetched = Path(client.download_artifacts(run_id, folder, scratch))
+            (cache / folder).parent.mkdir(parents=True, exist_ok=True)
+            fetched.rename(cache / folder)
+    return cache / folder
+
+
+def _verified_path(client: MlflowClient, tracking: TrackingConfig, version: ModelVersion) -> Path:
+    where = f"{version.name} version {version.version}"
+    expected, path = version.tags.get(DIGEST_TAG), version.tags.get(_PATH_TAG)
+    if expected is None or path is None or version.run_id is None:
+        raise UserError(
+            f"{where}: not registered by this project (no digest); promote a model of `kedro run`"
+        )
+    folder, _, below = path.partition("/")
+    directory = artifact_directory(client, tracking, version.run_id, folder) / below
+    if not directory.is_dir():
+        raise UserError(f"{where}: {directory} is missing; restore it or promote another version")
+    try:
+        found = model_digest(directory)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if found != expected:
+        raise UserError(f"{where}: {directory} has digest {found[:12]}, not {expected[:12]}; promote another")
+    return directory
+
+
+def _pack(directory: Path, target: Path) -> None:
+    """Write the directory as an MLflow model: models-from-code, explicit signature and requirements."""
+    import mlflow
+
+    with warnings.catch_warnings():
+        # An example would have to name a video of this machine; the signature says what the input is.
+        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+        mlflow.pyfunc.save_model(
+            target,
+            python_model=str(_CODE),
+            artifacts={"model": str(directory)},
+            signature=_signature(),
+            pip_requirements=_requirements(),
+        )
+
+
+def _signature() -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec("string", "video"),
+        ColSpec("string", "question"),
+        ColSpec("string", "query_intervals", required=False),
+        ColSpec("string", "options", required=False),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("string", "prediction")]))
+
+
+def _requirements() -> list[str]:
+    """What runs here, pinned; a local build of torch counts as the release it is a build of."""
+    pinned = [f"{name}=={installed_version(name).partition('+')[0]}" for name in _PACKAGES]
+    return [f"d2vlm-pipeline=={installed_version('d2vlm-pipeline')}", *pinned]
