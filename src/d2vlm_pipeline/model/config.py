@@ -1,0 +1,76 @@
+"""Typed configuration of the model: every part is built from one of these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from d2vlm_pipeline.artifacts import StrictModel
+
+Compat = Literal["paper", "official"]
+
+
+class BackboneConfig(StrictModel):
+    """A small Llama trained from scratch; sizes in hidden units, layers and heads."""
+
+    kind: Literal["tiny_llama"] = "tiny_llama"
+    hidden_size: PositiveInt = 192
+    layers: int = Field(default=6, ge=3)
+    heads: PositiveInt = 4
+    kv_heads: PositiveInt = 4
+    intermediate_size: PositiveInt = 512
+    vocab_size: PositiveInt = 768
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    rms_norm_eps: float = Field(default=1e-6, gt=0)
+    tie_embeddings: bool = True
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> BackboneConfig:
+        if self.hidden_size % self.heads or self.heads % self.kv_heads:
+            raise ValueError("hidden_size must divide by heads, and heads by kv_heads")
+        return self
+
+
+class ProjectorConfig(StrictModel):
+    """Frame tokens N×C → one token of the backbone's width per frame."""
+
+    kind: Literal["pool"] = "pool"
+    cell_size: PositiveInt = 96
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class SpanConfig(StrictModel):
+    """How similarities become an interval.
+
+    ``max_likelihood``: the contiguous run of frames that maximises p_g (method.md §4.1, hard labels), which is the
+    maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
+    ``threshold`` × max with the highest mean (method.md §6.2).
+    """
+
+    method: Literal["max_likelihood", "best_run"] = "max_likelihood"
+    threshold: float = Field(default=0.6, gt=0, le=1)
+
+
+class ModelConfig(StrictModel):
+    """The whole model.
+
+    ``semantic_layer`` and ``match_layer`` index the backbone's hidden states (0 = embeddings): pooled evidence comes
+    from the first, queries and keys from the second (method.md §0.4; the official code uses 6 and -2 of 32).
+    """
+
+    backbone: BackboneConfig = BackboneConfig()
+    projector: ProjectorConfig = ProjectorConfig()
+    span: SpanConfig = SpanConfig()
+    frame_tokens: PositiveInt = 9
+    frame_channels: PositiveInt = 471
+    semantic_layer: int = Field(default=3, ge=1)
+    match_layer: int = Field(default=-2, le=-1)
+    head_size: PositiveInt = 192
+    compat: Compat = "paper"
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> ModelConfig:
+        if self.semantic_layer >= self.backbone.layers:
+            raise ValueError(f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers")
+        return self

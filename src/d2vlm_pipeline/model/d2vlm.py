@@ -1,0 +1,194 @@
+"""The model: a causal language model that reads frames, emits evidence tokens and finds their intervals.
+
+The prefix (text and frames) runs once; its keys, values and hidden states serve every branch behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
+
+from d2vlm_pipeline.model.config import ModelConfig
+from d2vlm_pipeline.model.heads import MatchHead, PoolProjector
+from d2vlm_pipeline.model.packing import PackedBatch
+
+
+@dataclass(frozen=True)
+class PrefixState:
+    """What branches need of a prefix: B clips, P positions, T frames, D hidden units."""
+
+    cache: DynamicCache
+    valid_BP: Tensor
+    frame_valid_BT: Tensor
+    frames_in_BTD: Tensor  # input embeddings of the frames: what a question's `<evi>` takes on
+    frames_semantic_BTD: Tensor  # intermediate states: what a response's `<evi>` takes on
+    frames_last_BTD: Tensor  # after the final norm: read through the shared embedding when aligning
+    keys_BTD: Tensor
+
+    def select(self, clip_Q: Tensor) -> PrefixState:
+        """One row per question: the state of the clip it is about. The cache is taken over, not copied twice."""
+        self.cache.batch_select_indices(clip_Q)
+        return PrefixState(
+            self.cache,
+            self.valid_BP[clip_Q],
+            self.frame_valid_BT[clip_Q],
+            self.frames_in_BTD[clip_Q],
+            self.frames_semantic_BTD[clip_Q],
+            self.frames_last_BTD[clip_Q],
+            self.keys_BTD[clip_Q],
+        )
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """N supervised tokens, M evidence tokens, V vocabulary; rows as in the batch."""
+
+    token_logits_NV: Tensor
+    similarity_MT: Tensor
+    queries_MD: Tensor
+
+
+class D2VLM(nn.Module):
+    """Backbone, projector, query head and key head."""
+
+    def __init__(self, config: ModelConfig, backbone: PreTrainedModel, projector: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.projector = projector
+        width = backbone.config.hidden_size
+        self.query_head = MatchHead(width, config.head_size)
+        self.key_head = MatchHead(width, config.head_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of the backbone."""
+        return next(self.backbone.parameters()).dtype
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Token ids → input embeddings."""
+        return self.backbone.get_input_embeddings()(token_ids)
+
+    def project(self, features_BTNC: Tensor) -> Tensor:
+        """Stored features → one embedding per frame, [B, T, D]."""
+        return self.projector(features_BTNC.to(self.dtype))
+
+    def run_prefix(
+        self, ids_BP: Tensor, valid_BP: Tensor, slot_BP: Tensor, frames_BTD: Tensor, frame_valid_BT: Tensor
+    ) -> PrefixState:
+        """Run text and frames once, frames seeing one another both ways (method.md §1.2)."""
+        embeds = self.embed(ids_BP)
+        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames_BTD[frame_valid_BT])
+        mask = additive_mask(prefix_visible(valid_BP, slot_BP), embeds.dtype)
+        cache = DynamicCache()
+        positions = torch.arange(ids_BP.shape[1], device=ids_BP.device).expand_as(ids_BP)
+        hidden = self._hidden_states(embeds, mask, positions, cache)
+        return PrefixState(
+            cache=cache,
+            valid_BP=valid_BP,
+            frame_valid_BT=frame_valid_BT,
+            frames_in_BTD=frames_BTD,
+            frames_semantic_BTD=self._at_frames(hidden[self.config.semantic_layer], slot_BP, frame_valid_BT),
+            frames_last_BTD=self._at_frames(hidden[-1], slot_BP, frame_valid_BT),
+            keys_BTD=self.key_head(self._at_frames(hidden[self.config.match_layer], slot_BP, frame_valid_BT)),
+        )
+
+    def forward(self, batch: PackedBatch) -> tuple[ModelOutput, PrefixState]:
+        """Logits of the supervised tokens and similarities of the evidence tokens of a packed batch."""
+        state = self.run_prefix(
+            batch.prefix_ids_BP,
+            batch.prefix_valid_BP,
+            batch.frame_slot_BP,
+            self.project(batch.features_BTNC),
+            batch.frame_valid_BT,
+        )
+        embeds = self.embed(batch.suffix_ids_BS)
+        embeds = self._add_evidence(embeds, batch, state)
+        visible = branch_visible(batch.suffix_group_BS, batch.suffix_variant_BS)
+        sees_prefix = state.valid_BP[:, None, :].expand(-1, visible.shape[1], -1)
+        mask = additive_mask(torch.cat([sees_prefix, visible], dim=-1), embeds.dtype)
+        hidden = self._hidden_states(embeds, mask, batch.suffix_position_BS, state.cache)
+        rows_match = hidden[self.config.match_layer].flatten(0, 1)
+        queries = self.query_head(rows_match[batch.query_row_M])
+        logits = self.token_logits(hidden[-1].flatten(0, 1)[batch.token_row_N])
+        return ModelOutput(logits, similarity(queries, state.keys_BTD[batch.query_clip_M]), queries), state
+
+    def token_logits(self, hidden_ND: Tensor) -> Tensor:
+        """Vocabulary logits of final hidden states."""
+        return self.backbone.get_output_embeddings()(hidden_ND)
+
+    def decode_step(
+        self, embeds_BSD: Tensor, mask_B1SL: Tensor, position_BS: Tensor, cache: DynamicCache
+    ) -> tuple[Tensor, Tensor]:
+        """Run new positions behind a cache; returns match-layer and final hidden states, [B, S, D] each."""
+        hidden = self._hidden_states(embeds_BSD, mask_B1SL, position_BS, cache)
+        return hidden[self.config.match_layer], hidden[-1]
+
+    def _hidden_states(self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> tuple[Tensor, ...]:
+        output = self.backbone.base_model(
+            inputs_embeds=embeds,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            output_hidden_states=True,
+        )
+        hidden: tuple[Tensor, ...] = output.hidden_states
+        return hidden
+
+    @staticmethod
+    def _at_frames(hidden_BPD: Tensor, slot_BP: Tensor, frame_valid_BT: Tensor) -> Tensor:
+        empty = hidden_BPD.new_zeros(*frame_valid_BT.shape, hidden_BPD.shape[-1])
+        return empty.masked_scatter(frame_valid_BT.unsqueeze(-1), hidden_BPD[slot_BP])
+
+    def _add_evidence(self, embeds_BSD: Tensor, batch: PackedBatch, state: PrefixState) -> Tensor:
+        """Every `<evi>` takes on the mean state of its frames (method.md §1.4 b, c)."""
+        if batch.evi_row_E.numel() == 0:
+            return embeds_BSD
+        source = torch.where(
+            batch.evi_from_question_E[:, None],
+            pool_spans(state.frames_in_BTD, batch.evi_clip_E, batch.evi_span_E2),
+            pool_spans(state.frames_semantic_BTD, batch.evi_clip_E, batch.evi_span_E2),
+        )
+        flat = embeds_BSD.flatten(0, 1).index_add(0, batch.evi_row_E, source.to(embeds_BSD.dtype))
+        return flat.view_as(embeds_BSD)
+
+
+def similarity(queries_MD: Tensor, keys_MTD: Tensor) -> Tensor:
+    """Logits q·k/√D, [M, T] (method.md §1.4 a)."""
+    return torch.einsum("md,mtd->mt", queries_MD, keys_MTD) / math.sqrt(queries_MD.shape[-1])
+
+
+def pool_spans(states_BTD: Tensor, clip_E: Tensor, span_E2: Tensor) -> Tensor:
+    """Mean state over frames first..last (inclusive) of each span, [E, D]."""
+    frames = torch.arange(states_BTD.shape[1], device=states_BTD.device)
+    inside_ET = (frames >= span_E2[:, :1]) & (frames <= span_E2[:, 1:])
+    weights_ET = inside_ET.to(states_BTD.dtype) / inside_ET.sum(-1, keepdim=True)
+    return torch.einsum("et,etd->ed", weights_ET, states_BTD[clip_E])
+
+
+def prefix_visible(valid_BP: Tensor, slot_BP: Tensor) -> Tensor:
+    """bool [B, P, P]: causal, and frames see one another both ways; padding is seen by nobody."""
+    length = valid_BP.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=valid_BP.device).tril()
+    both_frames = slot_BP[:, :, None] & slot_BP[:, None, :]
+    return (causal | both_frames) & valid_BP[:, None, :]
+
+
+def branch_visible(group_BS: Tensor, variant_BS: Tensor) -> Tensor:
+    """bool [B, S, S]: causal within a question and its own response; other branches do not exist."""
+    length = group_BS.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=group_BS.device).tril()
+    same_group = (group_BS[:, :, None] == group_BS[:, None, :]) & (group_BS[:, None, :] >= 0)
+    same_variant = (variant_BS[:, None, :] == 0) | (variant_BS[:, :, None] == variant_BS[:, None, :])
+    return causal & same_group & same_variant
+
+
+def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """bool [B, S, L] → additive mask [B, 1, S, L]: 0 where visible, the lowest finite number elsewhere."""
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min).unsqueeze(1)

@@ -1,0 +1,60 @@
+"""Samples and pairs → branches: text becomes tokens, seconds become frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from d2vlm_pipeline.model import tokens as prompt
+from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
+from d2vlm_pipeline.objectives import SFTConfig, frame_labels
+from d2vlm_pipeline.timeline import GroundedResponse, PreferencePair, Question, Sample, TimeBase
+
+
+@dataclass(frozen=True)
+class BranchEncoder:
+    """Encodes questions and responses about clips for one tokenizer and one kind of frame label."""
+
+    tokenizer: PreTrainedTokenizerBase
+    tokens: prompt.PromptTokens
+    labels: SFTConfig
+
+    def sample(self, sample: Sample, timebase: TimeBase) -> Branch:
+        """A sample as one branch with its true response."""
+        return self._branch(sample, timebase, [sample.response()])
+
+    def pair(self, sample: Sample, pair: PreferencePair, timebase: TimeBase) -> Branch:
+        """A pair as one branch with the chosen and the rejected response behind the same question."""
+        return self._branch(sample, timebase, [pair.chosen, pair.rejected])
+
+    def clip(self, features_TNC: torch.Tensor, branches: Sequence[Branch]) -> Clip:
+        """A clip's prefix with its branches."""
+        return Clip(prompt.prefix_ids(len(features_TNC), self.tokens, FRAME_SLOT), features_TNC, branches)
+
+    def _branch(self, sample: Sample, timebase: TimeBase, responses: Sequence[GroundedResponse]) -> Branch:
+        ids = prompt.question_ids(Question.of_sample(sample), self.tokenizer, self.tokens)
+        return Branch(
+            question_ids=ids,
+            question_evi_positions=prompt.places_of(self.tokens.evi, ids),
+            question_spans=[timebase.frames_of(span) for span in sample.query_spans],
+            responses=[self._response(response, timebase) for response in responses],
+        )
+
+    def _response(self, response: GroundedResponse, timebase: TimeBase) -> Response:
+        ids = prompt.response_ids(response.render(), self.tokenizer, self.tokens)
+        places = prompt.places_of(self.tokens.evi, ids)
+        events = len(response.evidence)
+        halves = len(places) // events if events else 0
+        spans = [timebase.frames_of(interval) for interval in response.evidence]
+        labels = frame_labels(response.evidence, timebase, self.labels)
+        return Response(
+            token_ids=ids,
+            supervised=[True] * len(ids),
+            evi_positions=places,
+            evidence=spans * halves,
+            labels_KT=labels.repeat(halves, 1) if halves else labels,
+            pairs=[(k, k + events) for k in range(events)] if halves == 2 else [],
+        )

@@ -1,0 +1,174 @@
+"""Batched greedy decoding with a cache. Several questions about one clip share its prefix.
+
+An interval is searched only when `<evi>` is emitted, from the state that emitted it; the token then takes on the
+content of that interval when it is read back (method.md §6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from d2vlm_pipeline.model.d2vlm import D2VLM, PrefixState, additive_mask, branch_visible, pool_spans, similarity
+from d2vlm_pipeline.model.packing import FRAME_SLOT
+from d2vlm_pipeline.model.spans import interval_confidence, select_span
+
+
+@dataclass(frozen=True)
+class PromptClip:
+    """A clip's prefix (FRAME_SLOT marks a frame) and its stored features."""
+
+    prefix_ids: Sequence[int]
+    features_TNC: Tensor
+
+
+@dataclass(frozen=True)
+class PromptQuestion:
+    """A question about the clip of that index: tokens, places of its `<evi>` and the frames they stand for."""
+
+    clip: int
+    ids: Sequence[int]
+    evi_positions: Sequence[int]
+    spans: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class FoundSpan:
+    """First and last frame of one emitted `<evi>`, and how sure the model is."""
+
+    first: int
+    last: int
+    confidence: float
+
+
+@dataclass
+class Generated:
+    """One response: tokens (without the end token), one span per `<evi>`, and whether it ended by itself."""
+
+    token_ids: list[int] = field(default_factory=list)
+    spans: list[FoundSpan] = field(default_factory=list)
+    finished: bool = False
+
+
+AdjustLogits = Callable[[int, Tensor], Tensor]
+"""(step, logits [Q, V]) → logits to choose from."""
+
+
+@torch.inference_mode()
+def generate(
+    model: D2VLM,
+    clips: Sequence[PromptClip],
+    questions: Sequence[PromptQuestion],
+    evi_id: int,
+    end_id: int,
+    max_new_tokens: int,
+    adjust: AdjustLogits | None = None,
+) -> list[Generated]:
+    """Answer all questions greedily, as one batch; each answer is what a batch of one would give."""
+    state = _prefix(model, clips).select(torch.tensor([question.clip for question in questions]))
+    session = _Session(model, state, questions, max_new_tokens)
+    answers = [Generated() for _ in questions]
+    for step in range(max_new_tokens):
+        logits = model.token_logits(session.final_QD)
+        chosen = (adjust(step, logits) if adjust else logits).argmax(-1)
+        spans = session.find_spans(chosen == evi_id)
+        for row, answer in enumerate(answers):
+            _record(answer, int(chosen[row]), spans.get(row), end_id)
+        if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
+            break
+        session.advance(chosen, spans)
+    return answers
+
+
+def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) -> None:
+    if answer.finished:
+        return
+    if token == end_id:
+        answer.finished = True
+        return
+    answer.token_ids.append(token)
+    if span is not None:
+        answer.spans.append(span)
+
+
+def _prefix(model: D2VLM, clips: Sequence[PromptClip]) -> PrefixState:
+    length = max(len(clip.prefix_ids) for clip in clips)
+    frames = max(len(clip.features_TNC) for clip in clips)
+    ids = torch.zeros(len(clips), length, dtype=torch.long)
+    valid = torch.zeros(len(clips), length, dtype=torch.bool)
+    features = torch.zeros(len(clips), frames, *clips[0].features_TNC.shape[1:])
+    frame_valid = torch.zeros(len(clips), frames, dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        ids[row, : len(clip.prefix_ids)] = torch.tensor(clip.prefix_ids)
+        valid[row, : len(clip.prefix_ids)] = True
+        features[row, : len(clip.features_TNC)] = clip.features_TNC
+        frame_valid[row, : len(clip.features_TNC)] = True
+    return model.run_prefix(ids.clamp(min=0), valid, ids == FRAME_SLOT, model.project(features), frame_valid)
+
+
+class _Session:
+    """The growing state of Q answers: cache, what each may see, and the last hidden states."""
+
+    def __init__(self, model: D2VLM, state: PrefixState, questions: Sequence[PromptQuestion], room: int) -> None:
+        self._model = model
+        self._state = state
+        lengths = torch.tensor([len(question.ids) for question in questions])
+        longest = int(lengths.max())
+        ids = torch.zeros(len(questions), longest, dtype=torch.long)
+        for row, question in enumerate(questions):
+            ids[row, : len(question.ids)] = torch.tensor(question.ids)
+        asked = torch.arange(longest) < lengths[:, None]
+        prefix_length = state.valid_BP.sum(-1)
+        embeds = self._with_question_spans(model.embed(ids), questions)
+        group = torch.where(asked, 0, -1)
+        visible = torch.cat(
+            [state.valid_BP[:, None].expand(-1, longest, -1), branch_visible(group, torch.zeros_like(group))], dim=-1
+        )
+        positions = prefix_length[:, None] + torch.arange(longest)
+        match, final = model.decode_step(embeds, additive_mask(visible, embeds.dtype), positions, state.cache)
+        every = torch.arange(len(questions))
+        self._match_QD, self.final_QD = match[every, lengths - 1], final[every, lengths - 1]
+        self._visible_QL = torch.cat(
+            [state.valid_BP, asked, torch.ones(len(questions), room, dtype=torch.bool)], dim=-1
+        )
+        self._cached = state.valid_BP.shape[1] + longest
+        self._position_Q = prefix_length + lengths
+
+    def _with_question_spans(self, embeds_QSD: Tensor, questions: Sequence[PromptQuestion]) -> Tensor:
+        rows = [(row, place) for row, question in enumerate(questions) for place in question.evi_positions]
+        if not rows:
+            return embeds_QSD
+        spans = torch.tensor([span for question in questions for span in question.spans])
+        index, place = torch.tensor(rows).T
+        added = pool_spans(self._state.frames_in_BTD, index, spans)
+        return embeds_QSD.index_put((index, place), added.to(embeds_QSD.dtype), accumulate=True)
+
+    def find_spans(self, is_evi_Q: Tensor) -> dict[int, FoundSpan]:
+        """Interval of every row that has just emitted `<evi>`."""
+        rows = is_evi_Q.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return {}
+        queries = self._model.query_head(self._match_QD[rows])
+        logits = similarity(queries, self._state.keys_BTD[rows]).float().numpy()
+        found = {}
+        for row, row_logits in zip(rows.tolist(), logits, strict=True):
+            real = row_logits[: int(self._state.frame_valid_BT[row].sum())]
+            first, last = select_span(real, self._model.config.span)
+            found[row] = FoundSpan(first, last, interval_confidence(real, first, last))
+        return found
+
+    def advance(self, chosen_Q: Tensor, spans: dict[int, FoundSpan]) -> None:
+        """Read the chosen tokens back; an `<evi>` takes on the content of its interval."""
+        embeds = self._model.embed(chosen_Q)
+        if spans:
+            rows = torch.tensor(list(spans))
+            bounds = torch.tensor([(span.first, span.last) for span in spans.values()])
+            embeds = embeds.index_add(0, rows, pool_spans(self._state.frames_semantic_BTD, rows, bounds).to(embeds.dtype))
+        self._cached += 1
+        mask = additive_mask(self._visible_QL[:, None, : self._cached], embeds.dtype)
+        match, final = self._model.decode_step(embeds[:, None], mask, self._position_Q[:, None], self._state.cache)
+        self._match_QD, self.final_QD = match[:, 0], final[:, 0]
+        self._position_Q = self._position_Q + 1

@@ -1,0 +1,47 @@
+"""Query and key heads, and the frame projector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from d2vlm_pipeline.model.config import ProjectorConfig
+
+
+class MatchHead(nn.Sequential):
+    """LayerNorm → Linear → GELU → Linear: gives a hidden state its role in matching (method.md §1.1).
+
+    One instance makes queries of the states that predict `<evi>`, another makes keys of the frame states.
+    """
+
+    def __init__(self, hidden_size: int, inner_size: int) -> None:
+        super().__init__(
+            nn.LayerNorm(hidden_size),
+            nn.Linear(hidden_size, inner_size),
+            nn.GELU(),
+            nn.Linear(inner_size, hidden_size),
+        )
+
+
+class PoolProjector(nn.Module):
+    """Spatial tokens of one frame → one embedding, keeping which cell held what.
+
+    Every cell goes through one shared layer; a gated, position-aware second layer mixes the cells. Averaging the
+    cells instead would lose where an object is, and with it the direction it moves in.
+    """
+
+    def __init__(self, config: ProjectorConfig, tokens: int, channels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.cell = nn.Linear(channels, config.cell_size)
+        self.place = nn.Parameter(torch.zeros(tokens, config.cell_size))
+        self.mix = nn.Linear(tokens * config.cell_size, hidden_size)
+        self.act = nn.GELU()
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, features_BTNC: Tensor) -> Tensor:
+        """float [B, T, N, C] → [B, T, D]."""
+        cells = self.act(self.cell(self.norm(features_BTNC)) + self.place)
+        mixed = self.act(self.mix(self.dropout(cells.flatten(2))))
+        return self.out(mixed)

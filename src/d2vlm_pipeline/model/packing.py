@@ -1,0 +1,210 @@
+"""One prefix, many branches: how the questions about a clip, or the two sides of a pair, share one pass.
+
+A *prefix* is text, then the frames of one clip. Behind it lie *branches*: a question and its response, or a question
+with a chosen and a rejected response. All branches of a clip are packed into one row; a mask keeps them from
+seeing each other, and position ids restart, so that each branch computes what it would compute alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+FRAME_SLOT = -1
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response as tokens.
+
+    ``evidence`` maps each `<evi>` of the response, in order, to its first and last frame (pooled when the token is
+    read back) and ``labels_KT`` holds one row of frame targets per `<evi>`. ``pairs`` links rows that mean the same
+    event in the two halves.
+    """
+
+    token_ids: Sequence[int]
+    supervised: Sequence[bool]
+    evi_positions: Sequence[int]
+    evidence: Sequence[tuple[int, int]]
+    labels_KT: Tensor
+    pairs: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A question, the frame spans its `<evi>` stand for, and one response (SFT) or two (chosen, rejected)."""
+
+    question_ids: Sequence[int]
+    question_evi_positions: Sequence[int]
+    question_spans: Sequence[tuple[int, int]]
+    responses: Sequence[Response]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip's prefix (FRAME_SLOT marks a frame), its features and its branches."""
+
+    prefix_ids: Sequence[int]
+    features_TNC: Tensor
+    branches: Sequence[Branch]
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Clips padded on the right. B clips, P prefix positions, T frames, S suffix positions.
+
+    Flat rows index the suffix as ``clip · S + position``. ``*_branch`` numbers the responses of the batch 0 … R−1.
+    """
+
+    prefix_ids_BP: Tensor
+    prefix_valid_BP: Tensor
+    frame_slot_BP: Tensor
+    features_BTNC: Tensor
+    frame_valid_BT: Tensor
+    suffix_ids_BS: Tensor
+    suffix_position_BS: Tensor
+    suffix_group_BS: Tensor  # question number within the clip, −1 for padding
+    suffix_variant_BS: Tensor  # 0 question, 1 first response, 2 second …
+    evi_row_E: Tensor
+    evi_clip_E: Tensor
+    evi_from_question_E: Tensor
+    evi_span_E2: Tensor
+    token_row_N: Tensor
+    token_id_N: Tensor
+    token_branch_N: Tensor
+    query_row_M: Tensor
+    query_clip_M: Tensor
+    query_branch_M: Tensor
+    query_label_MT: Tensor
+    pair_2L: Tensor  # indices into M
+    branch_variant_R: Tensor
+    branch_clip_R: Tensor
+    branch_question_R: Tensor  # question number within the batch; the two sides of a pair share it
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """The same batch on another device."""
+        return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+class _Rows:
+    """Collects the flat lists of a batch."""
+
+    def __init__(self) -> None:
+        self.evi: list[tuple[int, int, int, bool, int, int]] = []
+        self.token: list[tuple[int, int, int, int]] = []
+        self.query: list[tuple[int, int, int]] = []
+        self.labels: list[Tensor] = []
+        self.pairs: list[tuple[int, int]] = []
+        self.branches: list[tuple[int, int, int]] = []
+        self.questions = 0
+
+
+@dataclass
+class _Suffix:
+    ids: list[int]
+    position: list[int]
+    group: list[int]
+    variant: list[int]
+
+
+def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
+    """Pack clips with their branches into one batch."""
+    rows = _Rows()
+    suffixes = [_pack_suffix(index, clip, rows) for index, clip in enumerate(clips)]
+    length = max(len(suffix.ids) for suffix in suffixes)
+    frames = max(len(clip.features_TNC) for clip in clips)
+    prefix_ids = _pad([list(clip.prefix_ids) for clip in clips], pad_id)
+    prefix_valid = _pad([[1] * len(clip.prefix_ids) for clip in clips], 0).bool()
+    features = torch.zeros(len(clips), frames, *clips[0].features_TNC.shape[1:])
+    frame_valid = torch.zeros(len(clips), frames, dtype=torch.bool)
+    for index, clip in enumerate(clips):
+        features[index, : len(clip.features_TNC)] = clip.features_TNC
+        frame_valid[index, : len(clip.features_TNC)] = True
+    evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 6)
+    token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 4)
+    query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
+    branch = torch.tensor(rows.branches, dtype=torch.long).reshape(-1, 3)
+    labels = torch.zeros(len(rows.labels), frames)
+    for index, row in enumerate(rows.labels):
+        labels[index, : len(row)] = row
+    return PackedBatch(
+        prefix_ids_BP=prefix_ids.clamp(min=0),
+        prefix_valid_BP=prefix_valid,
+        frame_slot_BP=prefix_ids == FRAME_SLOT,
+        features_BTNC=features,
+        frame_valid_BT=frame_valid,
+        suffix_ids_BS=_pad([suffix.ids for suffix in suffixes], pad_id),
+        suffix_position_BS=_pad([suffix.position for suffix in suffixes], 0),
+        suffix_group_BS=_pad([suffix.group for suffix in suffixes], -1),
+        suffix_variant_BS=_pad([suffix.variant for suffix in suffixes], 0),
+        evi_row_E=evi[:, 0] * length + evi[:, 1],
+        evi_clip_E=evi[:, 0],
+        evi_from_question_E=evi[:, 3].bool(),
+        evi_span_E2=evi[:, 4:],
+        token_row_N=token[:, 0] * length + token[:, 1],
+        token_id_N=token[:, 2],
+        token_branch_N=token[:, 3],
+        query_row_M=query[:, 0] * length + query[:, 1],
+        query_clip_M=query[:, 0],
+        query_branch_M=query[:, 2],
+        query_label_MT=labels,
+        pair_2L=torch.tensor(rows.pairs, dtype=torch.long).reshape(-1, 2).T,
+        branch_variant_R=branch[:, 1],
+        branch_clip_R=branch[:, 0],
+        branch_question_R=branch[:, 2],
+    )
+
+
+def _pad(rows: list[list[int]], value: int) -> Tensor:
+    length = max(len(row) for row in rows)
+    return torch.tensor([row + [value] * (length - len(row)) for row in rows], dtype=torch.long)
+
+
+def _pack_suffix(clip_index: int, clip: Clip, rows: _Rows) -> _Suffix:
+    suffix = _Suffix([], [], [], [])
+    start = len(clip.prefix_ids)
+    for group, branch in enumerate(clip.branches):
+        base = len(suffix.ids)
+        asked = len(branch.question_ids)
+        _extend(suffix, branch.question_ids, start, group, 0)
+        for place, span in zip(branch.question_evi_positions, branch.question_spans, strict=True):
+            rows.evi.append((clip_index, base + place, group, True, *span))
+        for variant, response in enumerate(branch.responses, start=1):
+            offset = len(suffix.ids)
+            _extend(suffix, response.token_ids, start + asked, group, variant)
+            _add_response(rows, clip_index, group, variant, base + asked - 1, offset, response)
+        rows.questions += 1
+    return suffix
+
+
+def _extend(suffix: _Suffix, ids: Sequence[int], position: int, group: int, variant: int) -> None:
+    suffix.ids.extend(ids)
+    suffix.position.extend(range(position, position + len(ids)))
+    suffix.group.extend([group] * len(ids))
+    suffix.variant.extend([variant] * len(ids))
+
+
+def _add_response(
+    rows: _Rows, clip_index: int, group: int, variant: int, last_question_row: int, offset: int, response: Response
+) -> None:
+    """Register tokens and queries; the row before a response's first token is the question's last."""
+
+    def predictor(place: int) -> int:
+        return offset + place - 1 if place > 0 else last_question_row
+
+    number = len(rows.branches)
+    rows.branches.append((clip_index, variant, rows.questions))
+    for place, (token, supervised) in enumerate(zip(response.token_ids, response.supervised, strict=True)):
+        if supervised:
+            rows.token.append((clip_index, predictor(place), token, number))
+    first_query = len(rows.query)
+    for place, span in zip(response.evi_positions, response.evidence, strict=True):
+        rows.evi.append((clip_index, offset + place, group, False, *span))
+    # No labels: the evidence is given, not to be found (captions of single frames).
+    for place, label in zip(response.evi_positions, response.labels_KT, strict=len(response.labels_KT) > 0):
+        rows.query.append((clip_index, predictor(place), number))
+        rows.labels.append(label)
+    rows.pairs.extend((first_query + a, first_query + b) for a, b in response.pairs)

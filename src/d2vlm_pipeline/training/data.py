@@ -1,0 +1,60 @@
+"""Clips with encoded branches, drawn in a seeded, length-aware order that never ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, pack
+from d2vlm_pipeline.model.tokens import PromptTokens, prefix_ids
+
+# Batches whose clips are drawn together and sorted by length before they are cut, so that padding stays small.
+_WINDOW = 8
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """Features of one clip and everything that can be asked about it."""
+
+    video: str
+    features_TNC: np.ndarray
+    branches: Sequence[Branch]
+
+
+def batches(
+    clips: Sequence[TrainingClip], tokens: PromptTokens, clips_per_step: int, branches_per_clip: int, seed: int
+) -> Iterator[PackedBatch]:
+    """Packed batches without end; the order depends on the seed and the clips alone."""
+    for epoch in _count():
+        rng = random.Random(derive_seed(seed, "epoch", epoch))
+        for chosen in _epoch(clips, clips_per_step, rng):
+            yield pack([_draw(clip, tokens, branches_per_clip, rng) for clip in chosen], tokens.pad)
+
+
+def _count() -> Iterator[int]:
+    epoch = 0
+    while True:
+        yield epoch
+        epoch += 1
+
+
+def _epoch(clips: Sequence[TrainingClip], size: int, rng: random.Random) -> list[list[TrainingClip]]:
+    order = rng.sample(range(len(clips)), len(clips))
+    portions = []
+    for start in range(0, len(order), size * _WINDOW):
+        window = sorted(order[start : start + size * _WINDOW], key=lambda index: len(clips[index].features_TNC))
+        portions.extend(window[at : at + size] for at in range(0, len(window), size))
+    rng.shuffle(portions)
+    return [[clips[index] for index in portion] for portion in portions]
+
+
+def _draw(clip: TrainingClip, tokens: PromptTokens, most: int, rng: random.Random) -> Clip:
+    count = min(most, len(clip.branches))
+    kept = sorted(rng.sample(range(len(clip.branches)), count))
+    features = torch.from_numpy(clip.features_TNC).float()
+    return Clip(prefix_ids(len(features), tokens, FRAME_SLOT), features, [clip.branches[index] for index in kept])
