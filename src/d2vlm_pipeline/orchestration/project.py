@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
     from d2vlm_pipeline.tracking import TrackingConfig
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 
-# Kedro 1.7 calls what OmegaConf 2.4 has renamed: two warnings before every run that no user can act on.
+# Warnings before every run that no user can act on: Kedro 1.7 calls what OmegaConf 2.4 has renamed, and
+# kedro-mlflow defines a model class, which MLflow comments on.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 # `local` is each person's own, git-ignored; any other environment stands alone on top of base. Parameters
 # merge key by key, so that an environment says only what differs; everything else is replaced whole.
@@ -93,8 +95,8 @@ def anchored(mlflow_conf: dict[str, Any], root: Path) -> dict[str, Any]:
     """
     server, tracking = dict(mlflow_conf["server"]), dict(mlflow_conf["tracking"])
     uri = server["mlflow_tracking_uri"]
-    if uri.startswith(_SQLITE):
-        server["mlflow_tracking_uri"] = f"{_SQLITE}{root / uri.removeprefix(_SQLITE)}"
+    if uri.startswith(SQLITE):
+        server["mlflow_tracking_uri"] = f"{SQLITE}{root / uri.removeprefix(SQLITE)}"
     experiment = dict(tracking["experiment"])
     location = experiment["create_experiment_kwargs"]["artifact_location"]
     if "://" not in location:

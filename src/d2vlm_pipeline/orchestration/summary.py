@@ -35,9 +35,12 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     """Print to `console`, by default standard output; no control codes where that is no terminal."""
     console = console or default_console()
     if summary.metrics is not None:
-        from d2vlm_pipeline.evaluation import score_table
+        from d2vlm_pipeline.evaluation import scores_table
 
-        console.print(score_table(summary.metrics), highlight=False, markup=False)
+        scores = summary.metrics["scores"]
+        for split in sorted({split for system in scores.values() for split in system}):
+            # As it is: a terminal narrower than the table should cut no number in two.
+            console.print(scores_table(scores, split), highlight=False, markup=False, soft_wrap=True)
     console.print(_seconds_table(summary))
     console.print(_facts(summary))
 

@@ -1,0 +1,66 @@
+"""What kedro-mlflow leaves open: a store that exists, at a fixed place, and typed parameters one by one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from pydantic import BaseModel
+
+from d2vlm_pipeline.orchestration.project import SQLITE, anchored
+
+_PARAMS = "params:"
+_LONGEST_VALUE = 6000
+_BATCH = 100
+
+
+class MlflowRunHooks:
+    """Prepares MLflow's store before kedro-mlflow opens it, and completes the run that it starts."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Anchor the store at the project folder and make its directory, which SQLite does not."""
+        conf = anchored(context.config_loader["mlflow"], Path(context.project_path))
+        uri = conf["server"]["mlflow_tracking_uri"]
+        if uri.startswith(SQLITE):
+            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        context.config_loader["mlflow"] = conf
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Log every parameter of the run by its dotted name.
+
+        kedro-mlflow flattens dictionaries only: of a Pydantic model it logs one long string.
+        """
+        import mlflow
+        from mlflow.entities import Param
+        from mlflow.tracking import MlflowClient
+
+        run = mlflow.active_run()
+        if run is None:  # tracking is switched off for this pipeline
+            return
+        models = {
+            name.removeprefix(_PARAMS): catalog.load(name)
+            for name in sorted(pipeline.inputs())
+            if name.startswith(_PARAMS)
+        }
+        params = [
+            Param(key, value[:_LONGEST_VALUE])
+            for name, model in models.items()
+            if isinstance(model, BaseModel)
+            for key, value in _leaves(name, model.model_dump(mode="json"))
+        ]
+        for first in range(0, len(params), _BATCH):
+            MlflowClient().log_batch(run.info.run_id, params=params[first : first + _BATCH])
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _leaves(f"{name}.{key}", below)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
