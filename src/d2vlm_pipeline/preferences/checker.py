@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from d2vlm_pipeline.preferences.answers import caption_in, texts_around
@@ -98,11 +99,13 @@ def _axes_of_event_change(ours: _Answer, theirs: _Answer) -> frozenset[Axis]:
     recaptioned = {event.interval for event in lost} & {event.interval for event in gained}
     lost = [event for event in lost if event.interval not in recaptioned]
     gained = [event for event in gained if event.interval not in recaptioned]
-    if lost and gained and not (_spans(gained, lost) or _spans(lost, gained)):
+    spanned = _spans(gained, lost) or _spans(lost, gained)
+    if lost and gained and not spanned:
         axes.add("boundaries")
     same_words = ours.opening == theirs.opening and ours.closing == theirs.closing
     same_words = same_words and theirs.joining <= ours.joining | _JOINING
-    same_captions = not lost or not gained or _says_all(gained, lost) or _says_all(lost, gained)
+    joined = _says_all(gained, lost) or _says_all(lost, gained)
+    same_captions = joined or (not spanned and _agree(lost, gained))
     if recaptioned or not same_words or not same_captions:
         axes.add("text")
     return frozenset(axes)
@@ -196,6 +199,12 @@ def _spans(one: list[_Event], several: list[_Event]) -> bool:
 def _says_all(one: list[_Event], several: list[_Event]) -> bool:
     """Whether the caption of a single event contains those of the several, in any case of letters."""
     return len(one) == 1 and all(e.caption.lower() in one[0].caption.lower() for e in several)
+
+
+def _agree(events: list[_Event], others: list[_Event]) -> bool:
+    """Whether the captions of one side, which may be empty, are all among those of the other."""
+    ours, theirs = Counter(e.caption for e in events), Counter(e.caption for e in others)
+    return ours <= theirs or theirs <= ours
 
 
 def _start(interval: Interval) -> tuple[float, float]:
