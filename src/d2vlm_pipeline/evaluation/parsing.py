@@ -38,7 +38,7 @@ class ParseProblem(StrEnum):
     EVIDENCE_TEXT = "text inside the evidence half"
     INTERVAL_COUNT = f"more or fewer intervals than {EVI}"
     EMPTY_ANSWER = "empty answer"
-    NO_INTERVAL = "the task wants an interval and the answer neither gives one nor denies the event"
+    NO_INTERVAL = "the task wants an interval and neither half has one, nor is the event denied"
     NO_OPTION = "options exist and the answer names none of them by letter"
 
 
@@ -77,7 +77,7 @@ def parse_generation(
     # A space keeps the pieces around a stray token from growing together into another token.
     segments = _segments(answer_text.replace(EVI_END, " "), intervals[len(evidence) :], evidence)
     problem = _form_problem(raw, evidence_text, bool(has_end), len(intervals))
-    problem = problem or _content_problem(segments, task, options)
+    problem = problem or _content_problem(segments, len(evidence), task, options)
     return ParsedResponse(
         answer=written_out(segments),
         segments=segments,
@@ -143,15 +143,16 @@ def _form_problem(raw: str, evidence_text: str, has_end: bool, interval_count: i
 
 
 def _content_problem(
-    segments: Sequence[Segment], task: str | None, options: Sequence[str] | None
+    segments: Sequence[Segment], evidence_count: int, task: str | None, options: Sequence[str] | None
 ) -> ParseProblem | None:
     text = answer_text(segments)
-    is_grounded = any(isinstance(segment, EvidenceSegment) for segment in segments)
-    if not text and not is_grounded:
+    refers = any(isinstance(segment, EvidenceSegment) for segment in segments)
+    if not text and not refers:
         return ParseProblem.EMPTY_ANSWER
     if options is not None and option_index(text, len(options)) is None:
         return ParseProblem.NO_OPTION
-    if task in GROUNDED_TASKS and not is_grounded:
+    # Evidence that the answer does not refer to is a form of its own (rung R1 of the ladder); it is scored.
+    if task in GROUNDED_TASKS and not refers and not evidence_count:
         may_deny = task not in _TASKS_WITHOUT_DENIAL
         return None if may_deny and reads_as_denial(text) else ParseProblem.NO_INTERVAL
     return None
