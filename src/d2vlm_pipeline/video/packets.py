@@ -145,11 +145,14 @@ def _check_whole(
         VideoError: truncated.
     """
     name = container.format.name
-    promised = len(stream.index_entries) if "mp4" in name else stream.frames if name == "avi" else 0
-    if packets < promised:
-        raise video_error("truncated", path, f"{packets} of {promised} coded frames are there")
+    entries = len(stream.index_entries) if "mp4" in name else 0
+    if packets < entries:
+        raise video_error("truncated", path, f"{packets} of {entries} coded frames are there")
+    promised_s = 0.0
     if "matroska" in name and container.duration is not None:
         promised_s = container.duration / 1e6
-        # A header may round generously; a cut file misses far more than a second.
-        if end_s < promised_s - max(1.0, 0.05 * promised_s):
-            raise video_error("truncated", path, f"{end_s:.1f} of {promised_s:.1f} s are there")
+    elif name == "avi" and stream.time_base is not None:
+        promised_s = float(stream.frames * stream.time_base)
+    # A header may round generously; a cut file misses far more than a second.
+    if end_s < promised_s - max(1.0, 0.05 * promised_s):
+        raise video_error("truncated", path, f"{end_s:.1f} of {promised_s:.1f} s are there")

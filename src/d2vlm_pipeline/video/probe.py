@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.video.boxes import is_mp4, missing_bytes
 from d2vlm_pipeline.video.packets import scan_packets
-from d2vlm_pipeline.video.source import DecodeLimits, VideoError, check_regular, video_error
+from d2vlm_pipeline.video.source import DecodeLimits, check_regular, video_error
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # Plain containers only. Playlists and scripts (HLS, DASH, concat, image sequences, SDP) name further files,
 # so a "video" of that kind could read anything its reader may read.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,ivf,mxf"
-_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _MIB = 1 << 20
 
 
@@ -92,13 +92,17 @@ def open_video(path: Path, limits: DecodeLimits) -> Iterator[tuple[InputContaine
         raise video_error(
             "too_large", path, f"{size_bytes / _MIB:.0f} MiB, more than max_file_mb={limits.max_file_mb}"
         )
+    if lacking := missing_bytes(path):
+        raise video_error("truncated", path, f"{lacking} bytes are missing at its end")
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     try:
         container = av.open(str(path.resolve()), options=options, metadata_errors="replace")
     except av.error.MemoryError:
         raise video_error("memory_limit", path, "the header asks for more memory than allowed") from None
     except av.error.FFmpegError as error:
-        raise _refusal(path, error.strerror or str(error)) from None
+        if is_mp4(path):  # the index comes last: a recorder that was cut off never wrote it
+            raise video_error("truncated", path, "an MP4 without a readable index (moov)") from None
+        raise video_error("not_a_video", path, f"no video container ({error.strerror})") from None
     with container:
         yield container, _main_stream(path, container, limits)
 
@@ -141,12 +145,3 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
     if frame is None:
         raise video_error("no_frames", path, "the video track holds no frame")
     return frame
-
-
-def _refusal(path: Path, detail: str) -> VideoError:
-    """Why opening failed: an MP4 without its index was cut off (the index comes last), else no video."""
-    with path.open("rb") as stream:
-        head = stream.read(8)
-    if head[4:8] in _MP4_BOXES:
-        return video_error("truncated", path, "an MP4 without its index (moov)")
-    return video_error("not_a_video", path, f"no video container ({detail})")

@@ -58,6 +58,7 @@ _MENDS: dict[VideoReason, str] = {
     "unreadable": "make the file readable",
 }
 
+_MAX_NAME_CHARS = 255
 _URL_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -117,8 +118,10 @@ def resolve_video(root: Path, name: str) -> Path:
     base = root.resolve()
     try:
         path = (base / name).resolve()
-    except (OSError, RuntimeError) as error:  # links in a circle; a name longer than the file system allows
+    except (OSError, RuntimeError) as error:  # links in a circle
         raise video_error("missing", name, f"the path cannot be followed ({type(error).__name__})") from error
+    except UnicodeEncodeError:
+        raise video_error("bad_name", name, "the name is not valid Unicode") from None
     if not path.is_relative_to(base):
         raise video_error("outside_root", name, "the path leads out of the data root")
     if posixpath.isabs(name) or posixpath.normpath(name) != name:
@@ -151,4 +154,4 @@ def check_regular(path: Path) -> int:
 
 
 def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in text[:_MAX_NAME_CHARS])

@@ -123,21 +123,24 @@ def _send(replies: BinaryIO, reply: Reply, pixels: memoryview | None) -> None:
 def _budget(limits: DecodeLimits, idle_bytes: int) -> Iterator[None]:
     """Limit CPU time, address space and, for orphans, wall time while one job runs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    _set_soft(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_s))
-    _set_soft(resource.RLIMIT_AS, idle_bytes + (limits.memory_mb << 20))
-    signal.alarm(math.ceil(limits.wall_s) + _ORPHAN_GRACE_S)
+    cpu_s = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_s)
+    with _soft(resource.RLIMIT_CPU, cpu_s), _soft(resource.RLIMIT_AS, idle_bytes + (limits.memory_mb << 20)):
+        signal.alarm(math.ceil(limits.wall_s) + _ORPHAN_GRACE_S)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+
+
+@contextmanager
+def _soft(kind: int, value: int) -> Iterator[None]:
+    """Lower a soft limit and restore it; a tighter limit that is already there stays."""
+    before, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if before == resource.RLIM_INFINITY else min(value, before), hard))
     try:
         yield
     finally:
-        signal.alarm(0)
-        _set_soft(resource.RLIMIT_CPU, None)
-        _set_soft(resource.RLIMIT_AS, None)
-
-
-def _set_soft(kind: int, value: int | None) -> None:
-    hard = resource.getrlimit(kind)[1]
-    soft = hard if value is None else value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (soft, hard))
+        resource.setrlimit(kind, (before, hard))
 
 
 def _address_space_bytes() -> int:
