@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from kedro.io import AbstractDataset, DatasetError
-from orchestration.things import Point
 
 from d2vlm_pipeline.artifacts import MANIFEST_NAME, UserError, is_complete, marker_path
 from d2vlm_pipeline.orchestration import (
@@ -19,13 +18,16 @@ from d2vlm_pipeline.orchestration import (
     JsonLinesDataset,
     PersistedDataset,
 )
+from orchestration.things import Point
 
 THINGS = "orchestration.things"
 MADE = {"made_by": "sft"}
 
 
 def json_dataset(folder: Path, **options: Any) -> AtomicDataset:
-    return AtomicDataset(filepath=str(folder / "a" / "m.json"), dataset={"type": "json.JSONDataset"}, **options)
+    return AtomicDataset(
+        filepath=str(folder / "a" / "m.json"), dataset={"type": "json.JSONDataset"}, **options
+    )
 
 
 def lines_dataset(folder: Path, **options: Any) -> JsonLinesDataset:

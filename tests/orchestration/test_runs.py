@@ -103,8 +103,8 @@ def test_of_several_missing_inputs_the_last_in_the_chain_leads(run_session: Run)
     with pytest.raises(UserError) as error:
         run_session("fpo", env="smoke")
     assert str(error.value) == (
-        "sft_model is missing (data/smoke/06_models/sft): run `kedro run --env smoke --pipelines ingestion,sft` "
-        "first (also not there: points)"
+        "sft_model is missing (data/smoke/06_models/sft): "
+        "run `kedro run --env smoke --pipelines ingestion,sft` first (also not there: points)"
     )
 
 

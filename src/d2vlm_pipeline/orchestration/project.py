@@ -1,10 +1,10 @@
 """The project and its configuration, for whoever is not inside a Kedro session."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.orchestration.startup import prepare
 
 if TYPE_CHECKING:
     from kedro.config import OmegaConfigLoader
@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from d2vlm_pipeline.tracking import TrackingConfig
 
 SQLITE = "sqlite:///"
-
-# Warnings before every run that no user can act on: Kedro 1.7 calls what OmegaConf 2.4 has renamed, and
-# kedro-mlflow defines a model class, which MLflow comments on.
-warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 # `local` is each person's own, git-ignored; any other environment stands alone on top of base. Parameters
 # merge key by key, so that an environment says only what differs; everything else is replaced whole.
@@ -61,6 +56,7 @@ def project_config(
     """
     from kedro.config import OmegaConfigLoader
 
+    prepare()
     if env is not None and conf.is_dir() and not (conf / env).is_dir():
         known = ", ".join(sorted(path.name for path in conf.iterdir() if path.is_dir()))
         raise UserError(f"no environment '{env}' in {conf}; use one of {known}")

@@ -6,24 +6,25 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from kedro.framework import project
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import pipelines, settings
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 
+from d2vlm_pipeline.orchestration.checks import check_pipelines, check_runtime_parameters, parameter_error
 from d2vlm_pipeline.orchestration.errors import fail, user_error_in
-from d2vlm_pipeline.orchestration.parameters import check_runtime_parameters, parameter_error
 
 
 def _run(**options: Any) -> Any:
     root = find_kedro_project(Path.cwd()) or Path.cwd()
-    conf = Path(options["conf_source"] or root / settings.CONF_SOURCE)
+    conf = Path(options["conf_source"] or root / project.settings.CONF_SOURCE)
     env = options["env"] or os.environ.get("KEDRO_ENV")
     try:
+        check_pipelines(str(project.PACKAGE_NAME), filter(None, [options["pipeline"], *options["pipelines"]]))
         check_runtime_parameters(conf, env, options["params"])
         return kedro_run.callback(**options)  # type: ignore[misc]
     except ParameterValidationError as error:
-        described = parameter_error(conf, env, options["params"], dict(pipelines))
+        described = parameter_error(conf, env, options["params"], dict(project.pipelines))
         fail(described or " ".join(str(error).split()))
     except Exception as error:
         mendable = user_error_in(error)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from orchestration.things import Point
-
 from d2vlm_pipeline.artifacts import StrictModel, UserError
+from orchestration.things import Point
 
 
 class PointsConfig(StrictModel):

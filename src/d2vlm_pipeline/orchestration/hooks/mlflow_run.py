@@ -1,6 +1,7 @@
 """What kedro-mlflow leaves open: a store that exists, at a fixed place, and typed parameters one by one."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ class MlflowRunHooks:
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Anchor the store at the project folder and make its directory, which SQLite does not."""
+        # Its import sets INFO, over conf/logging.yml: lines on its own inner workings before every run.
+        logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
         conf = anchored(context.config_loader["mlflow"], Path(context.project_path))
         uri = conf["server"]["mlflow_tracking_uri"]
         if uri.startswith(SQLITE):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -12,6 +13,7 @@ from kedro.pipeline.node import Node
 
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset, short_path
 from d2vlm_pipeline.orchestration.memory import PeakMemory
+from d2vlm_pipeline.orchestration.project import SQLITE
 from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.orchestration.summary import Summary, print_summary
 
@@ -83,7 +85,7 @@ class RunSummaryHooks:
                 peak_bytes=run.memory.stop(),
                 metrics=_produced(pipeline, catalog, "metrics"),
                 decision=_produced(pipeline, catalog, "promotion_decision"),
-                places=_places(pipeline, catalog),
+                places={**_places(pipeline, catalog), "MLflow": _mlflow_command()},
             )
         )
 
@@ -113,10 +115,19 @@ def _produced(pipeline: Pipeline, catalog: CatalogProtocol, name: str) -> Any:
 
 
 def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
-    """Paths of what this run wrote and the catalog's metadata asks to `announce`, by their label."""
-    datasets = [catalog.get(name) for name in sorted(pipeline.all_outputs())]
+    """Paths of what this run wrote and the catalog's metadata asks to `announce`, in the order of writing."""
+    datasets = [catalog.get(name) for node in pipeline.nodes for name in node.outputs]
     return {
         dataset.metadata["announce"]: short_path(dataset.path)
         for dataset in datasets
         if isinstance(dataset, PersistedDataset) and "announce" in dataset.metadata
     }
+
+
+def _mlflow_command() -> str:
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(SQLITE):
+        uri = SQLITE + short_path(Path(uri.removeprefix(SQLITE)))
+    return f"mlflow ui --backend-store-uri {uri}"

@@ -1,6 +1,7 @@
 """A pipeline beside the main job."""
 
 from kedro.pipeline import Node, Pipeline
+
 from orchestration.tiny.nodes import train
 
 

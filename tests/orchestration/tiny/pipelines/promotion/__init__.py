@@ -1,4 +1,5 @@
 from kedro.pipeline import Node, Pipeline
+
 from orchestration.tiny.nodes import promote
 
 

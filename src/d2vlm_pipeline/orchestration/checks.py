@@ -1,7 +1,8 @@
-"""Wrong parameters, reported by file and key."""
+"""What people get wrong on the command line and in parameter files, reported by file and key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,20 @@ from pydantic import BaseModel, ValidationError
 
 from d2vlm_pipeline.artifacts import UserError, validation_reason
 from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS, project_config
+from d2vlm_pipeline.orchestration.stages import in_order
+
+
+def check_pipelines(package: str, names: Iterable[str]) -> None:
+    """Refuse a pipeline that is not there: Kedro would report a failed import.
+
+    Raises:
+        UserError: unknown name.
+    """
+    folders = files(f"{package}.pipelines").iterdir()
+    known = in_order(folder.name for folder in folders if folder.is_dir() and folder.name[0] not in "._")
+    for name in names:
+        if name not in (*known, "__default__"):
+            raise UserError(f"no pipeline '{name}'; use one of {', '.join(known)}")
 
 
 def check_runtime_parameters(conf: Path, env: str | None, runtime_params: dict[str, Any]) -> None:
