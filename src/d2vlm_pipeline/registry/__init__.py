@@ -3,6 +3,7 @@
 from d2vlm_pipeline.registry.audit import AuditEntry, audit_path, promotion_lock, read_audit
 from d2vlm_pipeline.registry.decide import Decision, decide
 from d2vlm_pipeline.registry.gates import GateResult
+from d2vlm_pipeline.registry.opening import model_ref, open_predictor
 from d2vlm_pipeline.registry.policy import (
     Gate,
     Policy,
@@ -30,6 +31,8 @@ __all__ = [
     "audit_path",
     "decide",
     "load_policy",
+    "model_ref",
+    "open_predictor",
     "policy_of",
     "promote",
     "promotion_lock",

@@ -97,9 +97,7 @@ def _scores_on_record(client: MlflowClient, tracking: TrackingConfig, champion: 
     mend = f"delete its alias with MLflow, then promote again ({tracking.tracking_uri})"
     run_id, _, folder = champion.tags.get(_EVIDENCE_TAG, "").partition("/")
     if not folder:
-        raise UserError(
-            f"{where}: holds the alias without scores on record, so nothing can be compared; {mend}"
-        )
+        raise UserError(f"{where}: has the alias but no scores on record to compare with; {mend}")
     path = artifact_directory(client, tracking, run_id, folder) / "scores.json"
     try:
         return Scores.model_validate_json(path.read_bytes())

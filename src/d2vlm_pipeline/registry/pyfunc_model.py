@@ -13,10 +13,10 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from d2vlm_pipeline.timeline import Question
+from d2vlm_pipeline.timeline import ModelRef, Question
 
 if TYPE_CHECKING:
-    from d2vlm_pipeline.model.predictor import Predictor
+    from d2vlm_pipeline.evaluation.predictor import Predictor
 
 
 class GroundedAnswers(PythonModel):
@@ -39,11 +39,11 @@ class GroundedAnswers(PythonModel):
 
     @cached_property
     def _predictor(self) -> "Predictor":
-        from d2vlm_pipeline.artifacts import verify
-        from d2vlm_pipeline.model.predictor import Predictor
+        from d2vlm_pipeline.registry.opening import open_predictor
+        from d2vlm_pipeline.registry.versions import model_digest
 
-        verify(self._directory)
-        return Predictor.load(self._directory)
+        ref = ModelRef(name="d2vlm", digest=model_digest(self._directory))
+        return open_predictor(self._directory, ref)
 
 
 def _question(row: dict[Any, Any]) -> Question:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from d2vlm_pipeline.artifacts import MANIFEST_NAME, StrictModel, UserError, digest_file, verify
+from d2vlm_pipeline.artifacts import StrictModel, UserError, digest_json, read_manifest, verify
 from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ class ChampionRef(StrictModel):
 
 
 def model_digest(directory: Path) -> str:
-    """Digest of a model directory, after checking every file against its manifest.
+    """Digest of a model directory's manifest, after checking every file against it.
 
     Raises:
         UserError: a file is missing, changed or not listed.
     """
     verify(directory)
-    return digest_file(directory / MANIFEST_NAME)
+    return digest_json(read_manifest(directory))
 
 
 def register_model(

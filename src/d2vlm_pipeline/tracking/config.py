@@ -1,5 +1,6 @@
 """Where runs, models and the records of promotion live."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 
 _SQLITE = "sqlite:///"
+_URI = re.compile(r"[a-z][a-z0-9+.\-]+:")
 
 
 class TrackingConfig(StrictModel):
@@ -50,6 +52,6 @@ class TrackingConfig(StrictModel):
     @property
     def artifact_location(self) -> str:
         """The artifact root as a URI: MLflow reads a relative path against whoever opens it."""
-        if "://" in self.artifact_root:
+        if _URI.match(self.artifact_root):
             return self.artifact_root
         return Path(self.artifact_root).absolute().as_uri()

@@ -1,0 +1,42 @@
+"""A model directory in miniature and one MLflow store for the whole area: its tables take seconds to make."""
+
+from pathlib import Path
+
+import pytest
+
+from d2vlm_pipeline.artifacts import atomic_directory
+from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    """An empty store with its tables; copied, not shared, by whoever writes to it."""
+    root = tmp_path_factory.mktemp("template")
+    config = TrackingConfig(tracking_uri=f"sqlite:///{root}/mlflow.db", artifact_root=str(root / "artifacts"))
+    ensure_experiment(tracking_client(config), config.model_copy(update={"experiment": "unused"}))
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def tracking(database, tmp_path) -> TrackingConfig:
+    """A store of the test's own."""
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(database.read_bytes())
+    return TrackingConfig(
+        tracking_uri=f"sqlite:///{tmp_path}/mlruns/mlflow.db",
+        artifact_root=str(tmp_path / "mlruns/artifacts"),
+    )
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    """Makes sealed directories that differ in their weights."""
+
+    def make(weights: str = "first") -> Path:
+        directory = tmp_path / "models" / weights
+        with atomic_directory(directory) as inside:
+            (inside / "model.safetensors").write_text(weights)
+            (inside / "config.json").write_text("{}")
+        return directory
+
+    return make

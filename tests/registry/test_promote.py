@@ -1,0 +1,271 @@
+"""From a model directory to a verified champion, against a real MLflow store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.registry import (
+    audit_path,
+    model_ref,
+    opening,
+    promote,
+    promotion_lock,
+    read_audit,
+    resolve_champion,
+)
+from d2vlm_pipeline.registry.versions import model_digest
+from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
+from registry.records import DATA, metrics, policy
+
+
+def version_at(tracking, alias):
+    return tracking_client(tracking).get_model_version_by_alias("d2vlm", alias)
+
+
+def test_a_good_candidate_becomes_the_champion_and_can_be_found_again(tracking, model_dir):
+    source = model_dir()
+    outcome = promote(source, metrics(), "fpo", policy(), tracking)
+    assert outcome.moved and outcome.alias == "champion" and outcome.decision.promote
+    champion = resolve_champion(tracking)
+    assert (champion.name, champion.version, champion.alias) == ("d2vlm", outcome.version, "champion")
+    assert champion.digest == model_digest(source)
+    assert champion.path != source
+    assert (champion.path / "model.safetensors").read_text() == "first"
+    assert model_ref(champion).digest == champion.digest
+    version = version_at(tracking, "champion")
+    assert json.loads(version.tags["decision"])["promote"] is True
+    assert json.loads(version.tags["data"]) == DATA
+    assert version.tags["system"] == "fpo"
+    run = tracking_client(tracking).get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["promotion.reason"] == outcome.reason
+
+
+def test_a_better_one_takes_over_and_the_former_is_kept(tracking, model_dir):
+    first = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
+    second = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    assert second.moved and second.decision.comparable
+    assert "55.00 against the champion's 50.00" in second.reason
+    assert version_at(tracking, "champion").version == int(second.version)
+    assert version_at(tracking, "previous_champion").version == int(first.version)
+    assert (resolve_champion(tracking).path / "model.safetensors").read_text() == "second"
+
+
+def test_a_worse_one_is_registered_but_the_alias_stays(tracking, model_dir):
+    first = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
+    worse = promote(model_dir("second"), metrics(tvg=40.0), "fpo", policy(), tracking)
+    assert not worse.moved and worse.version != first.version
+    assert "alias champion stays" in worse.reason
+    assert resolve_champion(tracking).version == first.version
+    assert json.loads(tracking_client(tracking).get_model_version("d2vlm", worse.version).tags["decision"])
+
+
+def test_below_the_floor_there_is_no_champion(tracking, model_dir):
+    assert not promote(model_dir(), metrics(tvg=10.0), "fpo", policy(), tracking).moved
+    with pytest.raises(UserError, match=r"no champion in sqlite:.*: run `kedro run` first"):
+        resolve_champion(tracking)
+
+
+def test_the_same_content_is_not_registered_twice(tracking, model_dir):
+    first = promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    again = promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    assert again.version == first.version and not again.moved
+    assert (
+        again.reason == f"alias champion stays: version {first.version} with the same content has it already"
+    )
+    assert len(tracking_client(tracking).search_model_versions("name = 'd2vlm'")) == 1
+    assert resolve_champion(tracking).version == first.version
+
+
+def test_an_open_run_takes_the_model_and_stays_open(tracking, model_dir):
+    client = tracking_client(tracking)
+    run_id = client.create_run(ensure_experiment(client, tracking)).info.run_id
+    outcome = promote(model_dir(), metrics(), "fpo", policy(), tracking, run_id)
+    assert version_at(tracking, "champion").run_id == run_id
+    run = client.get_run(run_id)
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["promotion.version"] == outcome.version
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+
+
+def test_an_unknown_run_is_named(tracking, model_dir):
+    with pytest.raises(UserError, match="no run 0123"):
+        promote(model_dir(), metrics(), "fpo", policy(), tracking, "0123")
+
+
+def test_the_audit_log_says_who_when_what_and_why(tracking, model_dir):
+    first = promote(model_dir("first"), metrics(), "fpo", policy(), tracking)
+    promote(model_dir("second"), metrics(tvg=40.0), "fpo", policy(), tracking)
+    moved, kept = read_audit(tracking)
+    assert (moved.action, moved.version, moved.previous_version) == ("moved", first.version, None)
+    assert (kept.action, kept.previous_version) == ("kept", first.version)
+    assert kept.reason.startswith("alias champion stays") and kept.decision.gates
+    assert "@" in moved.who and moved.at.endswith("+00:00") and moved.at <= kept.at
+    assert audit_path(tracking).parent == tracking.database.parent
+
+
+def test_the_audit_log_only_grows(tracking, model_dir):
+    promote(model_dir("first"), metrics(), "fpo", policy(), tracking)
+    path = audit_path(tracking)
+    before = path.read_bytes()
+    path.write_bytes(before.removesuffix(b"\n"))  # as a killed process leaves it
+    promote(model_dir("second"), metrics(tvg=70.0), "fpo", policy(), tracking)
+    assert path.read_bytes().startswith(before)
+    assert len(read_audit(tracking)) == 2
+
+
+@pytest.mark.parametrize("damage", ["change", "remove"])
+def test_a_damaged_champion_is_refused(tracking, model_dir, damage):
+    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    weights = resolve_champion(tracking).path / "model.safetensors"
+    weights.write_text("other") if damage == "change" else weights.unlink()
+    with pytest.raises(UserError, match=r"d2vlm version 1: .*model\.safetensors"):
+        resolve_champion(tracking)
+    # Promoting the content again is the mend.
+    healed = promote(model_dir(), metrics(tvg=61.0), "fpo", policy(), tracking)
+    assert healed.moved and resolve_champion(tracking).version == healed.version == "2"
+
+
+def test_a_champion_replaced_with_a_sealed_other_model_is_refused(tracking, model_dir):
+    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    path = resolve_champion(tracking).path
+    for file in model_dir("other").iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match=r"has digest \w{12}, not \w{12}"):
+        resolve_champion(tracking)
+
+
+def test_a_damaged_candidate_is_refused_before_anything_happens(tracking, model_dir):
+    source = model_dir()
+    (source / "config.json").write_text("{ }")
+    with pytest.raises(UserError, match=r"config\.json"):
+        promote(source, metrics(), "fpo", policy(), tracking)
+    assert not audit_path(tracking).exists()
+    assert tracking_client(tracking).search_registered_models() == []
+
+
+def test_a_failing_registration_leaves_a_failed_run_and_no_version(tracking, model_dir, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    def refuse(*_args, **_kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
+    with pytest.raises(OSError, match="no space left"):
+        promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    client = tracking_client(tracking)
+    (run,) = client.search_runs([ensure_experiment(client, tracking)])
+    assert run.info.status == "FAILED"
+    assert client.search_registered_models() == []
+    assert [path.name for path in tracking.state_directory.glob(".register-*")] == []
+
+
+def test_an_alias_set_by_hand_is_not_overruled(tracking, model_dir):
+    first = promote(model_dir("first"), metrics(tvg=10.0), "fpo", policy(), tracking)
+    client = tracking_client(tracking)
+    client.delete_model_version_tag("d2vlm", first.version, "evidence")
+    client.set_registered_model_alias("d2vlm", "champion", first.version)
+    with pytest.raises(UserError, match="has the alias but no scores on record"):
+        promote(model_dir("second"), metrics(), "fpo", policy(), tracking)
+
+
+def test_asking_for_a_champion_makes_no_store(tmp_path):
+    config = TrackingConfig(tracking_uri=f"sqlite:///{tmp_path}/none/mlflow.db", artifact_root=str(tmp_path))
+    with pytest.raises(UserError, match="no champion"):
+        resolve_champion(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the lock ---
+
+
+def test_a_second_promotion_waits_and_then_gives_up(tracking):
+    with (
+        promotion_lock(tracking),
+        pytest.raises(UserError, match=f"held by process {os.getpid()}"),
+        promotion_lock(tracking, wait_s=0.05),
+    ):
+        pytest.fail("two promotions at once")
+    with promotion_lock(tracking, wait_s=0.05):
+        pass
+
+
+TAKE_LOCK_AND_DIE = """
+import os, sys
+from d2vlm_pipeline.registry import promotion_lock
+from d2vlm_pipeline.tracking import TrackingConfig
+with promotion_lock(TrackingConfig(tracking_uri=sys.argv[1], artifact_root="unused")):
+    os._exit(9)
+"""
+
+
+def test_a_killed_promotion_does_not_block_the_next(tracking):
+    command = [sys.executable, "-c", TAKE_LOCK_AND_DIE, tracking.tracking_uri]
+    assert subprocess.run(command, check=False).returncode == 9
+    with promotion_lock(tracking, wait_s=0.05):
+        pass
+
+
+# --- the model as MLflow runs it ---
+
+
+class Echo:
+    """Answers with the question, so that what arrives can be seen."""
+
+    def answer_batch(self, questions):
+        return [SimpleNamespace(model_dump_json=question.model_dump_json) for question in questions]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Directories that were opened, instead of loading weights."""
+    directories: list[Path] = []
+
+    def open_predictor(directory, _ref):
+        directories.append(directory)
+        return Echo()
+
+    monkeypatch.setattr(opening, "open_predictor", open_predictor)
+    return directories
+
+
+def test_the_registered_model_answers_through_the_predictor(tracking, model_dir, opened):
+    import mlflow
+    import pandas as pd
+
+    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    version = version_at(tracking, "champion")
+    path = Path(tracking_client(tracking).get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
+    model = mlflow.pyfunc.load_model(str(path / version.source.rpartition("/")[2]))
+    assert opened == []  # nothing is loaded before the first question
+    rows = pd.DataFrame(
+        {
+            "video": ["a.mp4", "b.mp4"],
+            "question": ["When?", "What happens in <evi>?"],
+            "query_intervals": [None, "[[1.0, 2.5]]"],
+        }
+    )
+    first, second = (json.loads(answer) for answer in model.predict(rows))
+    assert (first["video"], first["question"], first["query_intervals"]) == ("a.mp4", "When?", [])
+    assert second["query_intervals"] == [[1.0, 2.5]]
+    model.predict(rows[["video", "question"]][:1])
+    assert len(opened) == 1 and (opened[0] / "model.safetensors").read_text() == "first"
+    inputs = {column.name: column.required for column in model.metadata.signature.inputs}
+    assert inputs == {"video": True, "question": True, "query_intervals": False, "options": False}
+    assert model.metadata.signature.outputs.input_names() == ["prediction"]
+    assert model.metadata.flavors["python_function"]["loader_module"] == "mlflow.pyfunc.loaders.code_model"
+    assert not list(path.rglob("*.pkl"))
+
+
+def test_requirements_are_pinned_and_name_no_local_build(tracking, model_dir):
+    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    path = resolve_champion(tracking).path.parents[1] / "requirements.txt"
+    lines = path.read_text().split()
+    assert all("==" in line and "+" not in line for line in lines)
+    assert {"torch", "mlflow", "d2vlm-pipeline"} <= {line.partition("==")[0] for line in lines}
