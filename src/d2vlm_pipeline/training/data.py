@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from d2vlm_pipeline.model.tokens import PromptTokens, prefix_ids
 
 # Batches whose clips are drawn together and sorted by length before they are cut, so that padding stays small.
 _WINDOW = 8
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -30,27 +34,24 @@ def batches(
     clips: Sequence[TrainingClip], tokens: PromptTokens, clips_per_step: int, branches_per_clip: int, seed: int
 ) -> Iterator[PackedBatch]:
     """Packed batches without end; the order depends on the seed and the clips alone."""
-    for epoch in _count():
+    lengths = [len(clip.features_TNC) for clip in clips]
+    for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "epoch", epoch))
-        for chosen in _epoch(clips, clips_per_step, rng):
+        for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
             yield pack([_draw(clip, tokens, branches_per_clip, rng) for clip in chosen], tokens.pad)
 
 
-def _count() -> Iterator[int]:
-    epoch = 0
-    while True:
-        yield epoch
-        epoch += 1
-
-
-def _epoch(clips: Sequence[TrainingClip], size: int, rng: random.Random) -> list[list[TrainingClip]]:
-    order = rng.sample(range(len(clips)), len(clips))
+def windowed_epoch(
+    items: Sequence[_Item], lengths: Sequence[int], size: int, rng: random.Random
+) -> list[list[_Item]]:
+    """All items once, in random portions of ``size`` whose lengths are alike."""
+    order = rng.sample(range(len(items)), len(items))
     portions = []
     for start in range(0, len(order), size * _WINDOW):
-        window = sorted(order[start : start + size * _WINDOW], key=lambda index: len(clips[index].features_TNC))
+        window = sorted(order[start : start + size * _WINDOW], key=lambda index: lengths[index])
         portions.extend(window[at : at + size] for at in range(0, len(window), size))
     rng.shuffle(portions)
-    return [[clips[index] for index in portion] for portion in portions]
+    return [[items[index] for index in portion] for portion in portions]
 
 
 def _draw(clip: TrainingClip, tokens: PromptTokens, most: int, rng: random.Random) -> Clip:

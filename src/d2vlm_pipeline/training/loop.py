@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
-from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
 
 
@@ -22,7 +22,7 @@ class StepResult:
     figures: dict[str, Tensor]
 
 
-StepFunction = Callable[[PackedBatch], StepResult]
+_Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Curve:
 
 
 def run_phase(
-    name: str, model: nn.Module, step: StepFunction, data: Iterator[PackedBatch], config: TrainConfig
+    name: str, model: nn.Module, step: Callable[[_Batch], StepResult], data: Iterator[_Batch], config: TrainConfig
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve.
 

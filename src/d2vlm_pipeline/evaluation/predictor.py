@@ -1,0 +1,154 @@
+"""Questions in, predictions out: the one way a model is asked, by evaluation, command line and registry alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from d2vlm_pipeline.artifacts import track
+from d2vlm_pipeline.evaluation.parsing import parse_generation
+from d2vlm_pipeline.timeline import ModelRef, PredictedInterval, Prediction, Question, TimeBase
+
+if TYPE_CHECKING:
+    from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion
+    from d2vlm_pipeline.model.io import ModelBundle
+
+
+class ClipSource(Protocol):
+    """Where a predictor finds the features of a video."""
+
+    def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
+        """Features float16 [T, N, C] and the times of their frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class ZeroVideo:
+    """The same clips with every feature zero: what a model says without seeing anything."""
+
+    source: ClipSource
+
+    def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
+        """Zeros, and the real times."""
+        features, timebase = self.source.clip(video)
+        return np.zeros_like(features), timebase
+
+
+@dataclass(frozen=True)
+class SwappedVideo:
+    """Another clip's frames and times in place of the clip asked about."""
+
+    source: ClipSource
+    other: dict[str, str]
+
+    def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
+        """Features and times of the other clip."""
+        return self.source.clip(self.other[video])
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Answers questions with one model, greedily, in batches that share a clip's prefix.
+
+    Attributes:
+        bundle: model, tokenizer and contract.
+        source: features by video name.
+        system: what the predictions are filed under.
+        ref: the model's identity, written into every prediction.
+        batch_questions: how many questions are decoded together.
+    """
+
+    bundle: ModelBundle
+    source: ClipSource
+    system: str
+    ref: ModelRef
+    batch_questions: int = 64
+    max_new_tokens: int = 96
+    seed: int = 0
+
+    def answer_batch(self, questions: Sequence[Question]) -> list[Prediction]:
+        """One prediction per question, in order."""
+        return list(self.answer_all(questions))
+
+    def answer_all(self, questions: Iterable[Question]) -> Iterator[Prediction]:
+        """Stream of predictions in the order of the questions; questions about one video should be neighbours."""
+        asked = list(questions)
+        portions = [
+            asked[at : at + self.batch_questions] for at in range(0, len(asked), self.batch_questions)
+        ]
+        for portion in (
+            portions if len(portions) < 2 else track(portions, f"answer ({self.system})", unit="batch")
+        ):
+            yield from self._answer(portion)
+
+    def _answer(self, questions: Sequence[Question]) -> list[Prediction]:
+        from d2vlm_pipeline.model.generate import generate
+
+        if not questions:
+            return []
+        names = list(dict.fromkeys(question.video for question in questions))
+        loaded = {name: self.source.clip(name) for name in names}
+        tokens = self.bundle.tokens
+        answers = generate(
+            self.bundle.model,
+            [self._prompt_clip(loaded[name][0]) for name in names],
+            [self._prompt_question(q, names.index(q.video), loaded[q.video][1]) for q in questions],
+            tokens.evi,
+            tokens.end,
+            self.max_new_tokens,
+        )
+        return [self._prediction(q, a, loaded[q.video][1]) for q, a in zip(questions, answers, strict=True)]
+
+    def _prompt_clip(self, features_TNC: np.ndarray) -> PromptClip:
+        import torch
+
+        from d2vlm_pipeline.model.generate import PromptClip
+        from d2vlm_pipeline.model.packing import FRAME_SLOT
+        from d2vlm_pipeline.model.tokens import prefix_ids
+
+        features = torch.from_numpy(np.array(features_TNC, dtype=np.float32))
+        return PromptClip(prefix_ids(len(features), self.bundle.tokens, FRAME_SLOT), features)
+
+    def _prompt_question(self, question: Question, clip: int, timebase: TimeBase) -> PromptQuestion:
+        from d2vlm_pipeline.model.generate import PromptQuestion
+        from d2vlm_pipeline.model.tokens import places_of, question_ids
+
+        ids = question_ids(question, self.bundle.tokenizer, self.bundle.tokens)
+        spans = [timebase.frames_of(span) for span in question.query_spans]
+        return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans)
+
+    def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
+        raw = self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False)
+        parsed = parse_generation(raw, _in_seconds(answer, timebase), question.task, question.options)
+        return Prediction(
+            sample_id=question.sample_id,
+            video=question.video,
+            task=question.task,
+            system=self.system,
+            question=question.question,
+            answer=parsed.answer,
+            segments=parsed.segments,
+            evidence=parsed.evidence,
+            raw=raw,
+            parsed=parsed.parsed,
+            parse_error=parsed.parse_error,
+            decoding={"method": "greedy", "max_new_tokens": self.max_new_tokens, "finished": answer.finished},
+            seed=self.seed,
+            timebase_digest=timebase.digest,
+            model=self.ref,
+        )
+
+
+def _in_seconds(answer: Generated, timebase: TimeBase) -> list[PredictedInterval]:
+    intervals = []
+    for span in answer.spans:
+        interval = timebase.interval_of(span.first, span.last)
+        # Six decimals: more would be rounding noise that differs between machines.
+        confidence = round(min(1.0, max(0.0, span.confidence)), 6)
+        intervals.append(
+            PredictedInterval(start_s=interval.start_s, end_s=interval.end_s, confidence=confidence)
+        )
+    return intervals

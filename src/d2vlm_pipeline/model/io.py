@@ -1,0 +1,106 @@
+"""The model directory: weights, configuration, tokenizer, and the contract that features must meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, digest_json, read_manifest, validation_reason
+from d2vlm_pipeline.features.encoder import EncoderConfig
+from d2vlm_pipeline.model.build import build_model
+from d2vlm_pipeline.model.config import Compat, ModelConfig
+from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.tokens import PROMPT_VERSION, PromptTokens
+from d2vlm_pipeline.timeline import SamplingPolicy
+
+
+_Record = TypeVar("_Record", bound=StrictModel)
+
+
+class Contract(StrictModel):
+    """What a model was trained on and therefore needs: sampling, encoder, prompt."""
+
+    sampling: SamplingPolicy
+    encoder: EncoderConfig
+    encoder_digest: str
+    prompt_version: str = PROMPT_VERSION
+    compat: Compat = "paper"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A model with all it needs to answer; ``digest`` identifies the files it was loaded from, empty before."""
+
+    model: D2VLM
+    tokenizer: PreTrainedTokenizerBase
+    contract: Contract
+    digest: str = ""
+
+    @property
+    def tokens(self) -> PromptTokens:
+        """The special tokens of the bundle's tokenizer."""
+        return PromptTokens.of(self.tokenizer)
+
+
+def save_model(bundle: ModelBundle, directory: Path) -> None:
+    """Write weights (safetensors), config.json, tokenizer and contract.json into an existing directory."""
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.contiguous() for name, tensor in _stored_weights(bundle.model).items()}
+    save_file(weights, directory / "model.safetensors")
+    (directory / "config.json").write_text(canonical_json(bundle.model.config.model_dump(mode="json")) + "\n")
+    (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
+    bundle.tokenizer.save_pretrained(directory)
+
+
+def load_model(directory: Path) -> ModelBundle:
+    """Read a model directory; half-precision weights are computed with in float32.
+
+    Raises:
+        UserError: a file is missing, malformed, or made for another prompt.
+    """
+    from safetensors.torch import load_file
+
+    config = _read(directory / "config.json", ModelConfig)
+    contract = _read(directory / "contract.json", Contract)
+    if contract.prompt_version != PROMPT_VERSION:
+        raise UserError(
+            f"{directory}: made for prompt version {contract.prompt_version}, this code writes {PROMPT_VERSION}; "
+            "train it again"
+        )
+    model = build_model(config, seed=0)
+    weights = {name: tensor.float() for name, tensor in load_file(directory / "model.safetensors").items()}
+    expected = set(_stored_weights(model))
+    if set(weights) != expected:
+        odd = sorted(set(weights) ^ expected)[0]
+        raise UserError(f"{directory}/model.safetensors does not fit config.json (first difference: {odd})")
+    model.load_state_dict(weights, strict=False)
+    model.eval()
+    return ModelBundle(model, AutoTokenizer.from_pretrained(directory), contract, directory_digest(directory))
+
+
+def directory_digest(directory: Path) -> str:
+    """Digest of everything a sealed model directory holds."""
+    return digest_json(read_manifest(directory).model_dump(mode="json"))
+
+
+def _stored_weights(model: D2VLM) -> dict[str, Tensor]:
+    """State without tied copies, which safetensors refuses to write twice."""
+    state = model.state_dict()
+    if model.config.backbone.tie_embeddings:
+        state.pop("backbone.lm_head.weight")
+    return state
+
+
+def _read(path: Path, record: type[_Record]) -> _Record:
+    try:
+        return record.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: this is not a model directory") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {validation_reason(error)}") from None
