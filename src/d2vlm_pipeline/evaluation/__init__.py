@@ -7,7 +7,8 @@ from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions, parse_failu
 from d2vlm_pipeline.evaluation.parsing import ParsedResponse, ParseProblem, option_index, parse_generation
 from d2vlm_pipeline.evaluation.scores import Score, Scores, assemble_metrics, score_system
 from d2vlm_pipeline.evaluation.similarity import SentenceEncoder, default_encoder
-from d2vlm_pipeline.evaluation.strips import Strip, choose_strips, render_strips
+from d2vlm_pipeline.evaluation.strip_page import render_strips
+from d2vlm_pipeline.evaluation.strips import Strip, choose_strips
 from d2vlm_pipeline.evaluation.table import scores_table
 
 __all__ = [

@@ -53,15 +53,17 @@ def _table(
 
     systems = [name for name in ordered_systems(list(scores)) if split in scores[name]]
     table = Table(
-        title=f"{split}: percent, 95 % interval over clips; unparsed answers count as wrong",
+        title=f"{split}: percent (bootstrap interval over clips); unparsed answers count as wrong",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         title_justify="left",
         pad_edge=False,
     )
     for heading in ("task", "metric"):
         table.add_column(heading, no_wrap=True)
-    for heading in (*systems, "n", "unparsed"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in (*systems, "n", "un-\nparsed"):
+        # Long names break at their underscore, so that eight systems fit a terminal.
+        table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
     for is_last, cells in _rows(scores, split, systems, detailed, metrics):
         table.add_row(*cells, end_section=is_last)
     return table
