@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from d2vlm_pipeline.evaluation.captioning import caption_cosines, matched_similarity, shuffle_across_clips
-from evaluation.scoring_records import CAPTIONS, captions, context, one_hot, pairs, predict, sample, values
+from evaluation.scoring_records import CAPTIONS, captions, context, pairs, predict, sample, values
 
 RED, BLUE, GREEN = CAPTIONS[0], CAPTIONS[6], CAPTIONS[12]
 
@@ -128,4 +128,3 @@ def test_without_encoder_similarity_is_left_out() -> None:
     without = TASK_METRICS["dvc"](matched, MetricContext(thresholds=(0.5,)))
     assert not any(name.startswith("cap_sim") for name in without)
     assert any(name.startswith("cap_sim") for name in TASK_METRICS["dvc"](matched, context()))
-    assert one_hot([RED, BLUE]).shape[0] == 2
