@@ -49,6 +49,20 @@ def data() -> None:
     """Check data."""
 
 
+@data.command()
+@click.option("--world", is_flag=True, required=True, help="The certificate of the demo world.")
+@_ENV
+@click.pass_context
+def check(ctx: click.Context, world: bool, env: str) -> None:
+    """Show what the demo world promises beside what was measured; exit code 1 where a promise is broken."""
+    from d2vlm_pipeline.orchestration.project import find_project, load_dataset
+
+    checks = load_dataset(find_project(), env, "world_certificate")["checks"]
+    for row in checks:
+        click.echo(f"{'ok' if row['passed'] else 'BROKEN':<8}{row['name']}: {row['value']} ({row['limit']})")
+    ctx.exit(0 if all(row["passed"] for row in checks) else 1)
+
+
 class _KedroCommands(click.Group):
     """The project's own commands of `kedro`; they override Kedro's."""
 

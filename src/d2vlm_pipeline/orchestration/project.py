@@ -70,6 +70,18 @@ def data_root(root: Path, env: str | None = None) -> Path:
     return root / project_config(root / "conf", env)["globals"]["data_root"]
 
 
+def load_dataset(root: Path, env: str | None, name: str) -> Any:
+    """Load one dataset of the environment's catalog, by its own name (no dataset factories).
+
+    Raises:
+        UserError: it is missing or incomplete; the message names the pipeline that makes it.
+    """
+    from kedro.io import AbstractDataset
+
+    entry = project_config(root / "conf", env)["catalog"][name]
+    return AbstractDataset.from_config(name, {**entry, "filepath": str(root / entry["filepath"])}).load()
+
+
 def tracking_config(root: Path, env: str | None = None) -> "TrackingConfig":
     """The environment's MLflow store, by absolute paths."""
     from d2vlm_pipeline.tracking import TrackingConfig

@@ -1,0 +1,175 @@
+"""The rules of the house: what a person can type, what the catalog holds, what light commands may import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from d2vlm_pipeline import cli
+from d2vlm_pipeline.orchestration import PersistedDataset
+from d2vlm_pipeline.orchestration.project import project_config
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+ENVIRONMENTS = ["base", "smoke"]
+LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
+
+COMMANDS = {
+    "d2vlm ask": ["--env", "--json", "question", "video"],
+    "d2vlm data check": ["--env", "--world"],
+}
+CATALOG = {
+    "world_clips": "01_raw/world",
+    "raw_annotations": "01_raw/annotations.jsonl",
+    "video_table": "02_intermediate/videos.jsonl",
+    "samples": "03_primary/samples.jsonl",
+    "feature_store": "04_feature/store",
+    "preference_pairs": "05_model_input/pairs.jsonl",
+    "sft_model": "06_models/sft",
+    "fpo_model": "06_models/fpo",
+    "{system}_predictions": "07_model_output/{system}_predictions.jsonl",
+    "quarantine": "08_reporting/quarantine.json",
+    "world_certificate": "08_reporting/world_certificate.json",
+    "preference_stats": "08_reporting/preference_stats.json",
+    "preference_report": "08_reporting/preference_report.json",
+    "sft_curves": "08_reporting/sft_curves.json",
+    "fpo_curves": "08_reporting/fpo_curves.json",
+    "metrics": "08_reporting/metrics.json",
+    "strips": "08_reporting/strips.png",
+    "promotion_decision": "08_reporting/promotion.json",
+}
+
+
+def commands(group: click.Group, above: str) -> dict[str, list[str]]:
+    """Every command below `group` with the names of its arguments and options."""
+    found: dict[str, list[str]] = {}
+    for name, command in group.commands.items():
+        full = f"{above} {name}"
+        if isinstance(command, click.Group):
+            found |= commands(command, full)
+        else:
+            found[full] = sorted(parameter.opts[0] for parameter in command.params)
+    return found
+
+
+def catalog(env: str) -> dict[str, Any]:
+    return project_config(CONF, env)["catalog"]
+
+
+def imported_by(statement: str, packages: list[str]) -> list[str]:
+    """Which of the packages a fresh Python process has imported after the statement."""
+    script = (
+        f"import sys\ntry:\n    {statement}\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {packages} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return list(ast.literal_eval(done.stdout.strip().splitlines()[-1]))
+
+
+def test_the_commands_are_these() -> None:
+    assert commands(cli.main, "d2vlm") == COMMANDS
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_catalog_is_this_in_every_environment(env: str) -> None:
+    root = project_config(CONF, env)["globals"]["data_root"]
+    assert {name: entry["filepath"] for name, entry in catalog(env).items()} == {
+        name: f"{root}/{path}" for name, path in CATALOG.items()
+    }
+
+
+def test_environments_share_no_folder() -> None:
+    roots = [project_config(CONF, env)["globals"] for env in ENVIRONMENTS]
+    for key in ("data_root", "mlflow_root"):
+        assert len({globals_[key] for globals_ in roots}) == len(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow", "promotion", "globals"])
+def test_every_kind_of_configuration_loads(env: str, kind: str) -> None:
+    assert project_config(CONF, env)[kind]
+
+
+def test_every_yaml_file_is_read_by_some_kind_of_configuration() -> None:
+    kinds = ("catalog", "parameters", "mlflow", "promotion", "globals", "logging")
+    files = [path for path in CONF.rglob("*.yml") if "local" not in path.parts]
+    assert files
+    for path in files:
+        assert path.name.startswith(kinds), f"{path}: no configuration pattern reads it"
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path: Path) -> None:
+    from d2vlm_pipeline.orchestration.imports import import_object
+
+    entry = {**catalog("base")[name], "filepath": str(tmp_path / "x")}
+    dataset = PersistedDataset.from_config(name, entry)
+    assert isinstance(dataset, PersistedDataset)
+    assert dataset.made_by in {
+        "ingestion",
+        "features",
+        "preferences",
+        "sft",
+        "fpo",
+        "evaluation",
+        "promotion",
+    }
+    for key in ("save", "load", "records"):
+        if key in entry:
+            assert callable(import_object(entry[key]))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["data", "check", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    statement = f"from d2vlm_pipeline.cli import main; main({arguments})"
+    assert imported_by(statement, [*LEARNING, "kedro", "mlflow", "pandas", "scipy"]) == []
+
+
+def test_listing_pipelines_imports_no_learning_library() -> None:
+    statement = "sys.argv = ['kedro', 'registry', 'list']; from kedro.framework.cli import main; main()"
+    assert imported_by(statement, LEARNING) == []
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for folder in ("src", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_dependencies_are_pinned_and_locked() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = {
+        line.split("==")[0].lower().replace("_", "-"): line.split("==")[1]
+        for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").split()
+    }
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        name, _, version = requirement.partition("==")
+        assert locked[name] == version, requirement
+
+
+def test_the_lock_names_packages_and_versions_only() -> None:
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        name, _, version = line.partition("==")
+        assert name and version and not set(line) & set("/@:; +"), line
+
+
+def test_kedro_reads_these_settings() -> None:
+    from d2vlm_pipeline import settings
+
+    assert settings.CONFIG_LOADER_ARGS["merge_strategy"] == {"parameters": "soft"}
+    assert "kedro-telemetry" in settings.DISABLE_HOOKS_FOR_PLUGINS
+    assert yaml.safe_load((ROOT / ".telemetry").read_text(encoding="utf-8")) == {"consent": False}
