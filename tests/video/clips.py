@@ -79,6 +79,16 @@ def truncate(path: Path, share: float, target: Path) -> Path:
     return target
 
 
+def damaged(path: Path, target: Path) -> Path:
+    """A copy with a third of the coded picture data overwritten; its index stays whole."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 1200
+    end = start + (len(data) - start) // 3
+    data[start:end] = bytes((7 * i + 3) % 256 for i in range(end - start))
+    target.write_bytes(data)
+    return target
+
+
 AVI = {"codec": "mpeg4", "time_base": Fraction(1, 10)}
 """`write_clip` arguments for AVI, which counts frames instead of storing times."""
 OPEN_GROUPS = {"preset": "medium", "x264-params": "bframes=3:open-gop=1:b-adapt=0:scenecut=0"}

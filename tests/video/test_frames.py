@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoError
 from d2vlm_pipeline.video.frames import packet_runs, read_frames, sample_video
-from video.clips import AVI, FASTSTART, OPEN_GROUPS, number_of, numbers_of, steady_ms, write_clip
+from video.clips import AVI, FASTSTART, OPEN_GROUPS, damaged, number_of, numbers_of, steady_ms, write_clip
 
 LIMITS = DecodeLimits()
 EXACT = (
@@ -179,16 +179,6 @@ def test_frames_stand_upright(tmp_path: Path, rotation: int, turns: int) -> None
 def test_the_same_file_gives_the_same_bytes(late_clip: Path) -> None:
     first, second = (read_frames(late_clip, SamplingPolicy(), 40, LIMITS)[0] for _ in range(2))
     assert np.array_equal(first, second)
-
-
-def damaged(path: Path, target: Path) -> Path:
-    """A copy with a third of the coded picture data overwritten; its index stays whole."""
-    data = bytearray(path.read_bytes())
-    start = data.index(b"mdat") + 1200
-    end = start + (len(data) - start) // 3
-    data[start:end] = bytes((7 * i + 3) % 256 for i in range(end - start))
-    target.write_bytes(data)
-    return target
 
 
 def test_damaged_pictures_are_refused_where_they_are_sampled(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from d2vlm_pipeline.artifacts import digest_file
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoRow, build_video_table, decode_frames
-from video.clips import FASTSTART, steady_ms, truncate, write_clip
+from video.clips import FASTSTART, damaged, steady_ms, truncate, write_clip
 
 POLICY = SamplingPolicy()
 
@@ -75,6 +75,15 @@ def test_bad_videos_are_quarantined_by_reason_and_the_rest_goes_on(root: Path) -
 
 def test_neither_order_nor_workers_show(root: Path) -> None:
     assert table(root, NAMES, workers=2) == table(root, NAMES[::-1], workers=1)
+
+
+def test_a_video_that_fails_half_way_is_found_here_unless_told_otherwise(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", steady_ms(60), container=FASTSTART)
+    damaged(whole, tmp_path / "bad.mp4")
+    good, bad = "whole.mp4", "bad.mp4"
+    assert {row.video: row.reason for row in table(tmp_path, [good, bad])} == {good: None, bad: "undecodable"}
+    rows = build_video_table(tmp_path, [good, bad], DecodeLimits(), POLICY, 1, verify=False)
+    assert {row.status for row in rows} == {"ok"}
 
 
 def test_an_empty_table_starts_no_worker(root: Path) -> None:

@@ -41,15 +41,23 @@ class VideoRow(StrictModel):
 
 
 def build_video_table(
-    root: Path, names: Iterable[str], limits: DecodeLimits, policy: SamplingPolicy, workers: int
+    root: Path,
+    names: Iterable[str],
+    limits: DecodeLimits,
+    policy: SamplingPolicy,
+    workers: int,
+    verify: bool = True,
 ) -> Iterator[VideoRow]:
     """One row per name, sorted by name, so that neither the order of `names` nor `workers` shows.
+
+    With `verify` the frames that `policy` samples are decoded once: a video that fails or hangs half way is
+    then quarantined here and not met by a later step. Without it only packets and one frame are looked at.
 
     A bad video gives a quarantined row, never an exception. Of a name given twice, one row is for the video
     and the others are quarantined.
     """
     with DecodePool(workers) as pool:
-        for name, answer in pool.run(_jobs(root, sorted(names), limits, policy)):
+        for name, answer in pool.run(_jobs(root, sorted(names), limits, policy, verify)):
             path = (root / name).as_posix()
             if isinstance(answer, VideoError):
                 yield VideoRow(
@@ -60,7 +68,7 @@ def build_video_table(
 
 
 def _jobs(
-    root: Path, names: list[str], limits: DecodeLimits, policy: SamplingPolicy
+    root: Path, names: list[str], limits: DecodeLimits, policy: SamplingPolicy, verify: bool
 ) -> Iterator[tuple[str, Job | VideoError]]:
     previous: str | None = None
     for name in names:
@@ -73,7 +81,7 @@ def _jobs(
         except VideoError as error:
             yield name, error
             continue
-        yield name, Job(op="inspect", path=str(path), policy=policy, limits=limits)
+        yield name, Job(op="inspect", path=str(path), policy=policy, verify=verify, limits=limits)
 
 
 def _accepted(name: str, path: str, reply: Reply) -> VideoRow:

@@ -26,15 +26,17 @@ _LENGTH = struct.Struct("<I")
 MAX_HEADER_BYTES = 64 << 20
 # The parent kills a late worker; this is for a worker whose parent is gone.
 _ORPHAN_GRACE_S = 30
+_VERIFY_PX = 16
 
 
 class Job(StrictModel):
-    """`inspect`: probe, digest and sampling of a file. `decode`: its sampled frames."""
+    """`inspect`: probe, digest and times of a file, with `verify` proof that it decodes. `decode`: frames."""
 
     op: Literal["inspect", "decode"]
     path: str
     policy: SamplingPolicy
     size_px: int | None = None
+    verify: bool = False
     limits: DecodeLimits = DecodeLimits()
 
 
@@ -62,7 +64,11 @@ def run_job(job: Job) -> tuple[Reply, memoryview | None]:
 
     path = Path(job.path)
     if job.op == "inspect":
-        probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
+        probe = probe_video(path, job.limits)
+        if job.verify:
+            timebase = read_frames(path, job.policy, _VERIFY_PX, job.limits)[1]
+        else:
+            timebase = sample_video(path, job.policy, job.limits)
         return Reply(probe=probe, digest=digest_file(path), timebase=timebase), None
     frames_THWC, timebase = read_frames(path, job.policy, job.size_px, job.limits)
     count, height, width, channels = frames_THWC.shape
