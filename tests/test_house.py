@@ -36,7 +36,6 @@ CATALOG = {
     "quarantine": "08_reporting/quarantine.json",
     "world_certificate": "08_reporting/world_certificate.json",
     "preference_stats": "08_reporting/preference_stats.json",
-    "preference_report": "08_reporting/preference_report.json",
     "sft_curves": "08_reporting/sft_curves.json",
     "fpo_curves": "08_reporting/fpo_curves.json",
     "metrics": "08_reporting/metrics.json",
