@@ -1,8 +1,10 @@
 """The rules of the house: what a person can type, what the catalog holds, what light commands may import."""
 
 import ast
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import yaml
 from d2vlm_pipeline import cli
 from d2vlm_pipeline.orchestration import PersistedDataset
 from d2vlm_pipeline.orchestration.project import project_config
+from d2vlm_pipeline.orchestration.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -148,8 +151,6 @@ def test_no_source_file_is_longer_than_400_lines() -> None:
 
 
 def test_dependencies_are_pinned_and_locked() -> None:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = {
         line.split("==")[0].lower().replace("_", "-"): line.split("==")[1]
@@ -172,3 +173,28 @@ def test_kedro_reads_these_settings() -> None:
     assert settings.CONFIG_LOADER_ARGS["merge_strategy"] == {"parameters": "soft"}
     assert "kedro-telemetry" in settings.DISABLE_HOOKS_FOR_PLUGINS
     assert yaml.safe_load((ROOT / ".telemetry").read_text(encoding="utf-8")) == {"consent": False}
+
+
+def readme_commands() -> list[str]:
+    """The indented lines of the README that call one of the project's commands."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    starts = ("    make ", "    kedro ", "    d2vlm ")
+    return [line.split("#")[0].strip() for line in lines if line.startswith(starts)]
+
+
+def test_the_readme_shows_commands_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    shown = readme_commands()
+    assert {"make run", "make test"} <= set(shown)
+    for command in shown:
+        program, first, *rest = shlex.split(command)
+        if program == "make":
+            assert f"\n{first}:" in makefile, command
+        elif program == "d2vlm":
+            assert f"d2vlm {first}" in COMMANDS, command
+        elif first == "run":
+            from kedro.framework.cli.project import run
+
+            run.make_context("run", [*rest])
+            if rest[0] in ("--pipeline", "--pipelines"):
+                assert set(rest[1].split(",")) <= set(STAGES), command

@@ -186,6 +186,18 @@ def test_raw_directories_need_no_manifest(tmp_path: Path) -> None:
     assert dataset.load() == ["mine"]
 
 
+@pytest.mark.parametrize(("make", "data"), [(lines_dataset, [Point(x=1)]), (folder_dataset, ["rendered"])])
+def test_raw_data_people_brought_is_never_written_over(tmp_path: Path, make: Any, data: Any) -> None:
+    dataset = make(tmp_path, raw=True)
+    dataset.save(data)
+    dataset.save(data)  # its own
+    own = dataset.path / "0.txt" if dataset.path.is_dir() else dataset.path
+    own.write_text("mine")
+    with pytest.raises(DatasetUserError, match=r"is not written over: move it away"):
+        dataset.save(data)
+    assert own.read_text() == "mine"
+
+
 def test_any_kedro_dataset_can_be_wrapped(tmp_path: Path) -> None:
     frame = pd.DataFrame({"video": ["a", "b"], "duration_s": [1.0, 2.5]})
     dataset = AtomicDataset(filepath=str(tmp_path / "t.parquet"), dataset={"type": "pandas.ParquetDataset"})

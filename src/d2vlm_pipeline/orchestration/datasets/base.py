@@ -26,7 +26,7 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         Args:
             filepath: Local path; Kedro makes it absolute.
             raw: People may bring or change this data: it is there as soon as its path is, no digest is asked
-                for, and its reader takes it for hostile.
+                for, its reader takes it for hostile, and what people brought is never written over.
             metadata: `made_by` names the pipeline that writes this dataset; other keys are for plugins.
         """
         self._path = Path(filepath)
@@ -59,9 +59,12 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         """Write beside the place, then put in place; an interrupted save leaves the old content or none.
 
         Raises:
-            DatasetUserError: what produced or wrote the data raised a UserError.
+            DatasetUserError: what produced or wrote the data raised a UserError, or other people's data is in
+                the way.
         """
         try:
+            if self._raw and self._path.exists():
+                self._require_own()
             self._write(data)
         except UserError as error:
             raise _passed_on(error) from error
@@ -83,6 +86,16 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         except UserError as error:
             mend = f": {run_command(self.made_by)}" if self.made_by else ""
             raise UserError(f"{error}{mend}".replace(str(self._path), short_path(self._path))) from error
+
+    def _require_own(self) -> None:
+        try:
+            verify(self._path)
+        except UserError as error:
+            place = short_path(self._path)
+            raise UserError(
+                f"{place} was brought here or changed by hand and is not written over: "
+                "move it away, or start the run after the node that makes it (`--from-nodes`)"
+            ) from error
 
     @abstractmethod
     def _read(self) -> Any: ...
