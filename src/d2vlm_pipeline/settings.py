@@ -1,6 +1,11 @@
 """Kedro's settings for this project."""
 
-from d2vlm_pipeline.orchestration.hooks import MissingInputHooks, MlflowRunHooks, RunSummaryHooks
+from d2vlm_pipeline.orchestration.hooks import (
+    MissingInputHooks,
+    MlflowReportHooks,
+    MlflowRunHooks,
+    RunSummaryHooks,
+)
 from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS
 from d2vlm_pipeline.orchestration.startup import prepare
 
@@ -8,7 +13,7 @@ __all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS"]
 
 prepare()  # sessions that are not started by the command line
 
-HOOKS = (MlflowRunHooks(), MissingInputHooks(), RunSummaryHooks())
+HOOKS = (MlflowRunHooks(), MlflowReportHooks(), MissingInputHooks(), RunSummaryHooks())
 
 # Nothing about a run leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

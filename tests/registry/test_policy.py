@@ -38,7 +38,7 @@ def test_a_wrong_gate_is_named_with_its_row(gate, message):
     [
         ("- a", "a promotion policy is a mapping"),
         ("a: [", "not YAML"),
-        ("gates: []", "headline: Field required"),
+        ("promotion: {gates: []}", "headline: Field required"),
     ],
 )
 def test_a_file_that_is_no_policy_is_refused_in_one_line(tmp_path, text, message):

@@ -1,4 +1,4 @@
-"""The D2VLM model. Names are loaded on first use: importing torch costs seconds that light commands would pay."""
+"""The D2VLM model. Names are loaded on first use: torch costs seconds that light commands would pay."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from d2vlm_pipeline.model.io import Contract as Contract
     from d2vlm_pipeline.model.io import ModelBundle as ModelBundle
     from d2vlm_pipeline.model.io import load_model as load_model
+    from d2vlm_pipeline.model.io import save_half as save_half
     from d2vlm_pipeline.model.io import save_model as save_model
 
 _HOMES = {
@@ -21,6 +22,7 @@ _HOMES = {
     "ModelConfig": "config",
     "build_model": "build",
     "load_model": "io",
+    "save_half": "io",
     "save_model": "io",
 }
 

@@ -74,3 +74,14 @@ class ModelConfig(StrictModel):
         if self.semantic_layer >= self.backbone.layers:
             raise ValueError(f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers")
         return self
+
+
+class StartConfig(StrictModel):
+    """Where supervised training starts.
+
+    ``aligned`` takes a backbone that has learned captions: the one that ships with the package, or the one in
+    ``directory`` (what the `align` pipeline writes). ``scratch`` trains a tokenizer and a fresh model.
+    """
+
+    kind: Literal["aligned", "scratch"] = "aligned"
+    directory: str | None = None

@@ -26,7 +26,7 @@ class PrefixState:
     frame_valid_BT: Tensor
     frames_in_BTD: Tensor  # input embeddings of the frames: what a question's `<evi>` takes on
     frames_semantic_BTD: Tensor  # intermediate states: what a response's `<evi>` takes on
-    frames_last_BTD: Tensor  # after the final norm: read through the shared embedding when aligning
+    frames_match_BTD: Tensor  # states at the match layer, of which keys are made
     keys_BTD: Tensor
 
     def select(self, clip_Q: Tensor) -> PrefixState:
@@ -38,7 +38,7 @@ class PrefixState:
             self.frame_valid_BT[clip_Q],
             self.frames_in_BTD[clip_Q],
             self.frames_semantic_BTD[clip_Q],
-            self.frames_last_BTD[clip_Q],
+            self.frames_match_BTD[clip_Q],
             self.keys_BTD[clip_Q],
         )
 
@@ -50,6 +50,7 @@ class ModelOutput:
     token_logits_NV: Tensor
     similarity_MT: Tensor
     queries_MD: Tensor
+    states_MD: Tensor  # at the match layer, of which queries are made
 
 
 class D2VLM(nn.Module):
@@ -63,6 +64,8 @@ class D2VLM(nn.Module):
         width = backbone.config.hidden_size
         self.query_head = MatchHead(width, config.head_size)
         self.key_head = MatchHead(width, config.head_size)
+        # Queries and keys start as one function and grow apart: similarity means something from the first step.
+        self.key_head.load_state_dict(self.query_head.state_dict())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,14 +90,15 @@ class D2VLM(nn.Module):
         cache = DynamicCache()
         positions = torch.arange(ids_BP.shape[1], device=ids_BP.device).expand_as(ids_BP)
         hidden = self._hidden_states(embeds, mask, positions, cache)
+        frames_match = self._at_frames(hidden[self.config.match_layer], slot_BP, frame_valid_BT)
         return PrefixState(
             cache=cache,
             valid_BP=valid_BP,
             frame_valid_BT=frame_valid_BT,
             frames_in_BTD=frames_BTD,
             frames_semantic_BTD=self._at_frames(hidden[self.config.semantic_layer], slot_BP, frame_valid_BT),
-            frames_last_BTD=self._at_frames(hidden[-1], slot_BP, frame_valid_BT),
-            keys_BTD=self.key_head(self._at_frames(hidden[self.config.match_layer], slot_BP, frame_valid_BT)),
+            frames_match_BTD=frames_match,
+            keys_BTD=self.key_head(frames_match),
         )
 
     def forward(self, batch: PackedBatch) -> tuple[ModelOutput, PrefixState]:
@@ -112,14 +116,18 @@ class D2VLM(nn.Module):
         sees_prefix = state.valid_BP[:, None, :].expand(-1, visible.shape[1], -1)
         mask = additive_mask(torch.cat([sees_prefix, visible], dim=-1), embeds.dtype)
         hidden = self._hidden_states(embeds, mask, batch.suffix_position_BS, state.cache)
-        rows_match = hidden[self.config.match_layer].flatten(0, 1)
-        queries = self.query_head(rows_match[batch.query_row_M])
+        states = hidden[self.config.match_layer].flatten(0, 1)[batch.query_row_M]
+        queries = self.query_head(states)
         logits = self.token_logits(hidden[-1].flatten(0, 1)[batch.token_row_N])
-        return ModelOutput(logits, similarity(queries, state.keys_BTD[batch.query_clip_M]), queries), state
+        return ModelOutput(logits, similarity(queries, state.keys_BTD[batch.query_clip_M]), queries, states), state
 
     def token_logits(self, hidden_ND: Tensor) -> Tensor:
         """Vocabulary logits of final hidden states."""
         return self.backbone.get_output_embeddings()(hidden_ND)
+
+    def words_of(self, states_ND: Tensor) -> Tensor:
+        """Vocabulary logits of intermediate states: what they would say if they were the last."""
+        return self.token_logits(self.backbone.base_model.norm(states_ND))
 
     def decode_step(
         self, embeds_BSD: Tensor, mask_B1SL: Tensor, position_BS: Tensor, cache: DynamicCache

@@ -1,7 +1,7 @@
 """Batched greedy decoding with a cache. Several questions about one clip share its prefix.
 
-An interval is searched only when `<evi>` is emitted, from the state that emitted it; the token then takes on the
-content of that interval when it is read back (method.md §6.1).
+An interval is searched only when `<evi>` is emitted, from the state that emitted it; the token then takes on
+the content of that interval when it is read back (method.md §6.1).
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from d2vlm_pipeline.model.d2vlm import D2VLM, PrefixState, additive_mask, branch_visible, pool_spans, similarity
+from d2vlm_pipeline.model.d2vlm import (
+    D2VLM,
+    PrefixState,
+    additive_mask,
+    branch_visible,
+    pool_spans,
+    similarity,
+)
 from d2vlm_pipeline.model.packing import FRAME_SLOT
 from d2vlm_pipeline.model.spans import interval_confidence, select_span
 
@@ -27,7 +34,7 @@ class PromptClip:
 
 @dataclass(frozen=True)
 class PromptQuestion:
-    """A question about the clip of that index: tokens, places of its `<evi>` and the frames they stand for."""
+    """A question about the clip of that index: tokens, places of its `<evi>`, the frames they stand for."""
 
     clip: int
     ids: Sequence[int]
@@ -112,7 +119,9 @@ def _prefix(model: D2VLM, clips: Sequence[PromptClip]) -> PrefixState:
 class _Session:
     """The growing state of Q answers: cache, what each may see, and the last hidden states."""
 
-    def __init__(self, model: D2VLM, state: PrefixState, questions: Sequence[PromptQuestion], room: int) -> None:
+    def __init__(
+        self, model: D2VLM, state: PrefixState, questions: Sequence[PromptQuestion], room: int
+    ) -> None:
         self._model = model
         self._state = state
         lengths = torch.tensor([len(question.ids) for question in questions])
@@ -125,7 +134,8 @@ class _Session:
         embeds = self._with_question_spans(model.embed(ids), questions)
         group = torch.where(asked, 0, -1)
         visible = torch.cat(
-            [state.valid_BP[:, None].expand(-1, longest, -1), branch_visible(group, torch.zeros_like(group))], dim=-1
+            [state.valid_BP[:, None].expand(-1, longest, -1), branch_visible(group, torch.zeros_like(group))],
+            dim=-1,
         )
         positions = prefix_length[:, None] + torch.arange(longest)
         match, final = model.decode_step(embeds, additive_mask(visible, embeds.dtype), positions, state.cache)
@@ -166,9 +176,13 @@ class _Session:
         if spans:
             rows = torch.tensor(list(spans))
             bounds = torch.tensor([(span.first, span.last) for span in spans.values()])
-            embeds = embeds.index_add(0, rows, pool_spans(self._state.frames_semantic_BTD, rows, bounds).to(embeds.dtype))
+            embeds = embeds.index_add(
+                0, rows, pool_spans(self._state.frames_semantic_BTD, rows, bounds).to(embeds.dtype)
+            )
         self._cached += 1
         mask = additive_mask(self._visible_QL[:, None, : self._cached], embeds.dtype)
-        match, final = self._model.decode_step(embeds[:, None], mask, self._position_Q[:, None], self._state.cache)
+        match, final = self._model.decode_step(
+            embeds[:, None], mask, self._position_Q[:, None], self._state.cache
+        )
         self._match_QD, self.final_QD = match[:, 0], final[:, 0]
         self._position_Q = self._position_Q + 1

@@ -21,6 +21,9 @@ class MatchHead(nn.Sequential):
             nn.GELU(),
             nn.Linear(inner_size, hidden_size),
         )
+        # Orthogonal maps keep distances: two heads that start alike already find like states similar.
+        nn.init.orthogonal_(self[1].weight)
+        nn.init.orthogonal_(self[3].weight)
 
 
 class PoolProjector(nn.Module):

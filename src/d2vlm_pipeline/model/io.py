@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -34,11 +35,16 @@ class Contract(StrictModel):
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A model with all it needs to answer; ``digest`` identifies the files it was loaded from, empty before."""
+    """A model with all it needs to answer.
+
+    ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just trained
+    has neither.
+    """
 
     model: D2VLM
     tokenizer: PreTrainedTokenizerBase
     contract: Contract
+    directory: Path | None = None
     digest: str = ""
 
     @property
@@ -49,9 +55,19 @@ class ModelBundle:
 
 def save_model(bundle: ModelBundle, directory: Path) -> None:
     """Write weights (safetensors), config.json, tokenizer and contract.json into an existing directory."""
+    _save(bundle, directory, None)
+
+
+def save_half(bundle: ModelBundle, directory: Path) -> None:
+    """As `save_model`, with weights in half precision: a backbone to ship, not one to continue from exactly."""
+    _save(bundle, directory, torch.float16)
+
+
+def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> None:
     from safetensors.torch import save_file
 
-    weights = {name: tensor.contiguous() for name, tensor in _stored_weights(bundle.model).items()}
+    stored = _stored_weights(bundle.model).items()
+    weights = {name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored}
     save_file(weights, directory / "model.safetensors")
     (directory / "config.json").write_text(canonical_json(bundle.model.config.model_dump(mode="json")) + "\n")
     (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
@@ -81,7 +97,7 @@ def load_model(directory: Path) -> ModelBundle:
         raise UserError(f"{directory}/model.safetensors does not fit config.json (first difference: {odd})")
     model.load_state_dict(weights, strict=False)
     model.eval()
-    return ModelBundle(model, AutoTokenizer.from_pretrained(directory), contract, directory_digest(directory))
+    return ModelBundle(model, AutoTokenizer.from_pretrained(directory), contract, directory, directory_digest(directory))
 
 
 def directory_digest(directory: Path) -> str:

@@ -1,8 +1,9 @@
 """One prefix, many branches: how the questions about a clip, or the two sides of a pair, share one pass.
 
-A *prefix* is text, then the frames of one clip. Behind it lie *branches*: a question and its response, or a question
-with a chosen and a rejected response. All branches of a clip are packed into one row; a mask keeps them from
-seeing each other, and position ids restart, so that each branch computes what it would compute alone.
+A *prefix* is text, then the frames of one clip. Behind it lie *branches*: a question and its response, or a
+question with a chosen and a rejected response. All branches of a clip are packed into one row; a mask keeps
+them from seeing each other, and position ids restart, so that each branch computes what it would compute
+alone.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ FRAME_SLOT = -1
 class Response:
     """One response as tokens.
 
-    ``evidence`` maps each `<evi>` of the response, in order, to its first and last frame (pooled when the token is
-    read back) and ``labels_KT`` holds one row of frame targets per `<evi>`. ``pairs`` links rows that mean the same
-    event in the two halves.
+    ``evidence`` maps each `<evi>` of the response, in order, to its first and last frame (pooled when the
+    token is read back) and ``labels_KT`` holds one row of frame targets per `<evi>`. ``pairs`` links rows
+    that mean the same event in the two halves.
     """
 
     token_ids: Sequence[int]
@@ -56,7 +57,8 @@ class Clip:
 class PackedBatch:
     """Clips padded on the right. B clips, P prefix positions, T frames, S suffix positions.
 
-    Flat rows index the suffix as ``clip · S + position``. ``*_branch`` numbers the responses of the batch 0 … R−1.
+    Flat rows index the suffix as ``clip · S + position``. ``*_branch`` numbers the responses of the batch 0 …
+    R−1.
     """
 
     prefix_ids_BP: Tensor
@@ -188,7 +190,13 @@ def _extend(suffix: _Suffix, ids: Sequence[int], position: int, group: int, vari
 
 
 def _add_response(
-    rows: _Rows, clip_index: int, group: int, variant: int, last_question_row: int, offset: int, response: Response
+    rows: _Rows,
+    clip_index: int,
+    group: int,
+    variant: int,
+    last_question_row: int,
+    offset: int,
+    response: Response,
 ) -> None:
     """Register tokens and queries; the row before a response's first token is the question's last."""
 

@@ -16,14 +16,18 @@ def select_span(logits_T: np.ndarray, config: SpanConfig) -> tuple[int, int]:
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Numerically stable logistic function, float32 in and out."""
-    return np.where(logits >= 0, 1.0 / (1.0 + np.exp(-np.abs(logits))), np.exp(-np.abs(logits)) / (1.0 + np.exp(-np.abs(logits))))
+    return np.where(
+        logits >= 0,
+        1.0 / (1.0 + np.exp(-np.abs(logits))),
+        np.exp(-np.abs(logits)) / (1.0 + np.exp(-np.abs(logits))),
+    )
 
 
 def max_likelihood_span(logits_T: np.ndarray) -> tuple[int, int]:
     """The run [a, b] that maximises Π_in σ(z)·Π_out (1 − σ(z)).
 
-    The logarithm is a constant plus Σ_{a..b} z, so this is the maximum-sum non-empty run; of equal sums the earliest
-    start and the shortest run win.
+    The logarithm is a constant plus Σ_{a..b} z, so this is the maximum-sum non-empty run; of equal sums the
+    earliest start and the shortest run win.
     """
     total = np.concatenate([[0.0], np.cumsum(logits_T, dtype=np.float64)])
     lowest_before = np.minimum.accumulate(total[:-1])
@@ -33,7 +37,7 @@ def max_likelihood_span(logits_T: np.ndarray) -> tuple[int, int]:
 
 
 def best_run_span(scores_T: np.ndarray, threshold: float) -> tuple[int, int]:
-    """The official rule (method.md §6.2): of the runs with score ≥ threshold·max, the one with the highest mean.
+    """The official rule (method.md §6.2): of the runs with score ≥ threshold·max, that with the highest mean.
 
     Its quirks are kept: several runs with exactly the same mean give their hull, all zeros the whole clip.
     """
@@ -47,7 +51,7 @@ def best_run_span(scores_T: np.ndarray, threshold: float) -> tuple[int, int]:
 
 
 def interval_confidence(logits_T: np.ndarray, first: int, last: int) -> float:
-    """Geometric mean per frame of p_g([first, last]): 1 when every frame agrees with the interval, 0.5 at chance."""
+    """Geometric mean per frame of p_g([first, last]): 1 when every frame agrees with it, 0.5 at chance."""
     signed = -np.asarray(logits_T, dtype=np.float64)
     signed[first : last + 1] *= -1.0
     return float(np.exp(-np.logaddexp(0.0, -signed).mean()))

@@ -37,7 +37,9 @@ class PromptTokens:
         names = (PAD, USER, ASSISTANT, END, EVI, EVI_END)
         missing = [name for name in names if name not in vocabulary]
         if missing:
-            raise UserError(f"the tokenizer lacks {' '.join(missing)}: add them as special tokens before training")
+            raise UserError(
+                f"the tokenizer lacks {' '.join(missing)}: add them as special tokens before training"
+            )
         return cls(*(vocabulary[name] for name in names))
 
 

@@ -117,9 +117,10 @@ def load_policy(path: Path | str) -> Policy:
         raise UserError(f"{path}: no such promotion policy; name an existing file") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); mend the file") from None
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: a promotion policy is a mapping with headline and gates; mend it")
-    return policy_of(record, str(path))
+    rules = record.get("promotion") if isinstance(record, dict) else None
+    if not isinstance(rules, dict):
+        raise UserError(f"{path}: a promotion policy is a mapping `promotion:` with headline and gates; mend it")
+    return policy_of(rules, str(path))
 
 
 def scores_of(metrics: Mapping[str, Any], system: str) -> Scores:

@@ -3,9 +3,12 @@
 from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
 from d2vlm_pipeline.tracking.config import TrackingConfig
 from d2vlm_pipeline.tracking.log import flatten_scores, log_curves, log_files, log_scores, metric_key
+from d2vlm_pipeline.tracking.run import OpenRun, current_run
 
 __all__ = [
+    "OpenRun",
     "TrackingConfig",
+    "current_run",
     "ensure_experiment",
     "flatten_scores",
     "harden_mlflow",

@@ -1,7 +1,8 @@
 """Alignment: teach a fresh backbone what frames show, from captions alone, before it is asked for intervals.
 
-Three tasks share the prefix of a clip: name the words of each frame's caption from the frame's own state through the
-shared embedding; caption single frames, given as evidence; caption the clip. No interval is ever a target.
+Four tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
+of a caption, name the words of that caption, so that what is seen and what is read come to lie in one space. Two are
+captioning: of single frames, given as evidence, and of the clip. No interval is ever a target.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ class CaptionedClip:
 
 @dataclass(frozen=True)
 class AlignBatch:
-    """Packed caption branches, and for every frame the distribution of its caption's tokens."""
+    """Packed caption branches, and the distribution of caption tokens of every frame and of every caption read."""
 
     packed: PackedBatch
     words_BTV: Tensor
+    read_words_MV: Tensor
 
 
 def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -> CaptionedClip:
@@ -81,14 +83,20 @@ class AlignEncoder:
             frame = torch.tensor([at for at, found in enumerate(ids) for _ in found])
             token = torch.tensor([token for found in ids for token in found])
             words[row].index_put_((frame, token), torch.ones(len(token)), accumulate=True)
-        words = words / words.sum(-1, keepdim=True).clamp(min=1.0)
-        return AlignBatch(pack([self._clip(clip, rng) for clip in clips], self.tokens.pad), words)
+        shown = [self._frames(clip, rng) for clip in clips]
+        read = torch.zeros(sum(map(len, shown)), len(self.tokenizer))
+        captions = [clip.frame_captions[at] for clip, at_frames in zip(clips, shown, strict=True) for at in at_frames]
+        for row, caption in enumerate(captions):
+            read[row].index_add_(0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}"))))
+        packed = pack([self._clip(clip, at_frames) for clip, at_frames in zip(clips, shown, strict=True)], self.tokens.pad)
+        return AlignBatch(packed, _normalised(words), _normalised(read))
 
-    def _clip(self, clip: CaptionedClip, rng: random.Random) -> Clip:
+    def _clip(self, clip: CaptionedClip, frames: Sequence[int]) -> Clip:
         features = torch.from_numpy(clip.features_TNC).float()
         branches = [self._branch(f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
-        for frame in self._frames(clip, rng):
+        for frame in frames:
             branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))
+            branches.append(self._reading(clip.frame_captions[frame], len(features)))
         return Clip(prefix_ids(len(features), self.tokens, FRAME_SLOT), features, branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
@@ -104,6 +112,12 @@ class AlignEncoder:
         response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [])
         return Branch([self.tokens.end, self.tokens.assistant], [], [], [response])
 
+    def _reading(self, caption: str, frames: int) -> Branch:
+        """A caption where questions stand; the state at its end is a query without a target."""
+        asked = [*self._ids(f" {caption}"), self.tokens.end, self.tokens.assistant]
+        query = Response([self.tokens.end], [False], [0], [(0, 0)], torch.zeros(1, frames), [])
+        return Branch(asked, [], [], [query])
+
 
 def align_batches(
     clips: Sequence[CaptionedClip], encoder: AlignEncoder, clips_per_step: int, seed: int
@@ -115,10 +129,15 @@ def align_batches(
             yield encoder.batch(chosen, rng)
 
 
-def align_step(model: D2VLM, batch: AlignBatch, frame_weight: float) -> StepResult:
-    """Cross-entropy of the captions + weighted cross-entropy of every frame's words."""
+def align_step(model: D2VLM, batch: AlignBatch, word_weight: float) -> StepResult:
+    """Cross-entropy of the captions + weighted cross-entropy of the words seen and read."""
     output, state = model(batch.packed)
     caption = functional.cross_entropy(output.token_logits_NV, batch.packed.token_id_N)
     valid = batch.packed.frame_valid_BT
-    words = functional.cross_entropy(model.token_logits(state.frames_last_BTD[valid]), batch.words_BTV[valid])
-    return StepResult(caption + frame_weight * words, {"caption": caption, "frame_words": words})
+    seen = functional.cross_entropy(model.words_of(state.frames_match_BTD[valid]), batch.words_BTV[valid])
+    read = functional.cross_entropy(model.words_of(output.states_MD), batch.read_words_MV)
+    return StepResult(caption + word_weight * (seen + read), {"caption": caption, "seen_words": seen, "read_words": read})
+
+
+def _normalised(counts: Tensor) -> Tensor:
+    return counts / counts.sum(-1, keepdim=True).clamp(min=1.0)

@@ -1,7 +1,8 @@
 """Hooks of a Kedro run: conveniences around it. What must hold under every runner lives in the datasets."""
 
 from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
+from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
 from d2vlm_pipeline.orchestration.hooks.run_summary import RunSummaryHooks
 
-__all__ = ["MissingInputHooks", "MlflowRunHooks", "RunSummaryHooks"]
+__all__ = ["MissingInputHooks", "MlflowReportHooks", "MlflowRunHooks", "RunSummaryHooks"]

@@ -1,0 +1,64 @@
+"""Where training starts: the aligned tiny backbone that ships with the package, a directory, or from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from d2vlm_pipeline.artifacts import UserError, verify
+from d2vlm_pipeline.features import EncoderConfig, build_encoder
+from d2vlm_pipeline.model.build import build_model
+from d2vlm_pipeline.model.config import ModelConfig, StartConfig
+from d2vlm_pipeline.model.io import Contract, ModelBundle, load_model
+from d2vlm_pipeline.model.tokens import question_text, train_tokenizer
+from d2vlm_pipeline.timeline import Question, Sample, SamplingPolicy
+
+SHIPPED = Path(__file__).parent / "assets" / "aligned"
+
+
+def start_model(
+    start: StartConfig,
+    config: ModelConfig,
+    samples: Sequence[Sample],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    seed: int,
+) -> ModelBundle:
+    """The model to train, with its tokenizer.
+
+    Raises:
+        UserError: an aligned backbone is damaged, or was made for other sampling or another encoder.
+    """
+    if start.kind == "scratch":
+        return fresh_model(config, samples, sampling, encoder, seed)
+    directory = SHIPPED if start.directory is None else Path(start.directory)
+    verify(directory)
+    bundle = load_model(directory)
+    wanted = Contract(sampling=sampling, encoder=encoder, encoder_digest=build_encoder(encoder).digest)
+    for name in ("sampling", "encoder_digest"):
+        if getattr(bundle.contract, name) != getattr(wanted, name):
+            raise UserError(
+                f"{directory}: aligned with another {name}; set the parameter back, run `kedro run --pipelines align` "
+                "and point start.directory at its result, or set start.kind to scratch"
+            )
+    return bundle
+
+
+def fresh_model(
+    config: ModelConfig, samples: Sequence[Sample], sampling: SamplingPolicy, encoder: EncoderConfig, seed: int
+) -> ModelBundle:
+    """An untrained model with a tokenizer of the training split's words."""
+    words = [text for sample in samples if sample.split == "train" for text in _texts(sample)]
+    if not words:
+        raise UserError("no training sample to learn a tokenizer from; see the quarantine report")
+    tokenizer = train_tokenizer(words, config.backbone.vocab_size)
+    built = build_encoder(encoder)
+    tokens, channels = built.shape_NC
+    backbone = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
+    fitted = config.model_copy(update={"backbone": backbone, "frame_tokens": tokens, "frame_channels": channels})
+    contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
+    return ModelBundle(build_model(fitted, seed), tokenizer, contract)
+
+
+def _texts(sample: Sample) -> list[str]:
+    return [question_text(Question.of_sample(sample)), sample.response().render()]

@@ -1,0 +1,38 @@
+"""captions of another world → aligned backbone; not part of the main job, which starts from the shipped one."""
+
+from kedro.pipeline import Node, Pipeline
+
+from d2vlm_pipeline.pipelines import features, ingestion
+from d2vlm_pipeline.pipelines.align.nodes import align_backbone
+
+# What the two worlds share; everything else of the namespace is the alignment world's own.
+_SHARED = ("sampling", "encoder", "decode_limits", "compute", "model")
+
+
+def create_pipeline() -> Pipeline:
+    """Render, probe and encode a world of another seed, then learn its captions."""
+    align = Node(
+        align_backbone,
+        [
+            "params:model",
+            "samples",
+            "feature_store",
+            "video_table",
+            "params:sampling",
+            "params:encoder",
+            "params:training",
+            "params:compute",
+        ],
+        ["aligned_model", "curves"],
+        name="align_backbone",
+        tags="gpu",
+    )
+    return Pipeline(
+        ingestion.create_pipeline() + features.create_pipeline() + Pipeline([align]),
+        namespace="align",
+        parameters={
+            **{f"params:{name}": f"params:{name}" for name in _SHARED},
+            "params:world": "params:align_world",
+            "params:training": "params:align",
+        },
+    )

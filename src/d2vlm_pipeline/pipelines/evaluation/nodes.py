@@ -1,0 +1,153 @@
+"""Models and baselines answer the held-out questions; one scorer judges them all."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+
+from d2vlm_pipeline.artifacts import StrictModel, UserError, derive_seed, digest_json
+from d2vlm_pipeline.evaluation import (
+    BASELINES,
+    EvaluationConfig,
+    assemble_metrics,
+    choose_strips,
+    render_strips,
+    score_system,
+)
+from d2vlm_pipeline.evaluation.predictor import Predictor, SwappedVideo, ZeroVideo
+from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
+from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.pipelines.config import ComputeConfig
+from d2vlm_pipeline.pipelines.features.nodes import stored_clips
+from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
+from d2vlm_pipeline.timeline import ModelRef, Prediction, Question, Sample, SamplingPolicy
+from d2vlm_pipeline.video import VideoRow
+
+View = Literal["real", "zero", "swapped"]
+
+
+class AnswerConfig(StrictModel):
+    """What is asked, and how it is decoded.
+
+    Attributes:
+        splits: held-out splits.
+        batch_questions: questions decoded together.
+        max_new_tokens: longest answer.
+        strips: clips in the picture of timeline strips.
+    """
+
+    splits: tuple[str, ...] = ("test-iid",)
+    batch_questions: PositiveInt = 96
+    max_new_tokens: PositiveInt = 96
+    strips: PositiveInt = 8
+
+
+def held_out(samples: Sequence[Sample], answering: AnswerConfig, evaluation: EvaluationConfig) -> list[Sample]:
+    """The samples that are scored, neighbours by clip.
+
+    Raises:
+        UserError: there are none.
+    """
+    kept = [s for s in samples if s.split in answering.splits and s.task in evaluation.tasks]
+    if not kept:
+        raise UserError(f"no sample in {', '.join(answering.splits)}: set answering.splits to a split of the data")
+    return sorted(kept, key=lambda sample: (sample.video, sample.id))
+
+
+def guess_answers(
+    samples: list[Sample], rows: list[VideoRow], answering: AnswerConfig, evaluation: EvaluationConfig
+) -> tuple[list[Prediction], ...]:
+    """Predictions of the systems that see no video, fitted on the training split: see `GUESSERS` for their order."""
+    train = [sample for sample in samples if sample.split == "train" and sample.task in evaluation.tasks]
+    asked, durations = held_out(samples, answering, evaluation), clip_durations(rows)
+    return tuple(BASELINES[name](train, durations, evaluation).predict(asked, durations) for name in GUESSERS)
+
+
+GUESSERS = ("chance", "prior", "tiling", "whole_video")
+
+
+def answer_questions(
+    system: str,
+    view: View,
+    model: ModelBundle,
+    samples: list[Sample],
+    store: FeatureStore,
+    rows: list[VideoRow],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    answering: AnswerConfig,
+    evaluation: EvaluationConfig,
+    compute: ComputeConfig,
+) -> Iterator[Prediction]:
+    """Stream a model's answers to the held-out questions, seeing the real clips, nothing, or other clips."""
+    import torch
+
+    torch.set_num_threads(compute.threads)
+    asked = held_out(samples, answering, evaluation)
+    predictor = Predictor(
+        bundle=model,
+        source=_seen(stored_clips(store, rows, sampling, encoder), view, asked, evaluation.seed),
+        system=system,
+        ref=ModelRef(name="d2vlm", digest=model.digest),
+        batch_questions=answering.batch_questions,
+        max_new_tokens=answering.max_new_tokens,
+    )
+    return predictor.answer_all(Question.of_sample(sample) for sample in asked)
+
+
+def _seen(
+    clips: StoredClips, view: View, asked: Sequence[Sample], seed: int
+) -> StoredClips | ZeroVideo | SwappedVideo:
+    if view == "zero":
+        return ZeroVideo(clips)
+    if view == "swapped":
+        return SwappedVideo(clips, _other_clips(sorted({sample.video for sample in asked}), seed))
+    return clips
+
+
+def _other_clips(videos: list[str], seed: int) -> dict[str, str]:
+    """For every clip another one: a seeded cycle through all of them."""
+    cycle = random.Random(derive_seed(seed, "swapped clips")).sample(videos, len(videos))
+    return dict(zip(cycle, cycle[1:] + cycle[:1], strict=True))
+
+
+def score_answers(
+    samples: list[Sample],
+    rows: list[VideoRow],
+    store: FeatureStore,
+    answering: AnswerConfig,
+    evaluation: EvaluationConfig,
+    *predictions: list[Prediction],
+) -> dict[str, Any]:
+    """The metrics record: every system on every held-out task, with what was scored by digest."""
+    asked = held_out(samples, answering, evaluation)
+    scores = {}
+    for answered in predictions:
+        system = answered[0].system
+        # A baseline is asked what it can answer; a model is asked everything, and silence counts as wrong.
+        tasks = sorted({str(guess.task) for guess in answered}) if system in GUESSERS else None
+        scores[system] = score_system(asked, answered, evaluation, tasks=tasks)
+    data = {
+        "samples": digest_json([sample.model_dump(mode="json") for sample in samples]),
+        "videos": digest_json(sorted(str(row.digest) for row in rows)),
+        "features": store.index.digest,
+    }
+    record: dict[str, Any] = json.loads(assemble_metrics(scores, data))
+    return record
+
+
+def draw_strips(
+    samples: list[Sample],
+    rows: list[VideoRow],
+    predictions: list[Prediction],
+    answering: AnswerConfig,
+    evaluation: EvaluationConfig,
+) -> bytes:
+    """One PNG: truth, evidence and answer on the time line of a few held-out clips."""
+    asked = held_out(samples, answering, evaluation)
+    strips = choose_strips(asked, predictions, clip_durations(rows), answering.strips, evaluation.seed)
+    return render_strips(strips, f"{predictions[0].system}: a seeded draw of held-out questions")

@@ -1,0 +1,65 @@
+"""models + held-out samples → predictions, metrics with intervals, timeline strips."""
+
+from functools import partial, update_wrapper
+
+from kedro.pipeline import Node, Pipeline
+
+from d2vlm_pipeline.pipelines.evaluation.nodes import (
+    GUESSERS,
+    View,
+    answer_questions,
+    draw_strips,
+    guess_answers,
+    score_answers,
+)
+
+# System, the model that answers, and what it is shown.
+ANSWERERS: tuple[tuple[str, str, View], ...] = (
+    ("sft", "sft_model", "real"),
+    ("fpo", "fpo_model", "real"),
+    ("zero_video", "fpo_model", "zero"),
+    ("swapped_video", "fpo_model", "swapped"),
+)
+
+
+def create_pipeline() -> Pipeline:
+    """Everybody answers the same questions and is scored by the same code."""
+    systems = [*GUESSERS, *(system for system, _, _ in ANSWERERS)]
+    scored = ["samples", "video_table"]
+    config = ["params:answering", "params:evaluation"]
+    return Pipeline(
+        [
+            Node(
+                guess_answers,
+                [*scored, *config],
+                [f"{name}_predictions" for name in GUESSERS],
+                name="guess_answers",
+                tags="cpu",
+            ),
+            *(_answerer(system, model, view) for system, model, view in ANSWERERS),
+            Node(
+                score_answers,
+                [*scored, "feature_store", *config, *(f"{system}_predictions" for system in systems)],
+                "metrics",
+                name="score_answers",
+                tags="cpu",
+            ),
+            Node(draw_strips, [*scored, "fpo_predictions", *config], "strips", name="draw_strips", tags="cpu"),
+        ]
+    )
+
+
+def _answerer(system: str, model: str, view: View) -> Node:
+    function = update_wrapper(partial(answer_questions, system, view), answer_questions)
+    inputs = [
+        model,
+        "samples",
+        "feature_store",
+        "video_table",
+        "params:sampling",
+        "params:encoder",
+        "params:answering",
+        "params:evaluation",
+        "params:compute",
+    ]
+    return Node(function, inputs, f"{system}_predictions", name=f"answer_{system}", tags="gpu")

@@ -1,0 +1,77 @@
+"""One training pipeline, used twice: SFT and FPO differ in their examples and in the model they start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from d2vlm_pipeline.features import EncoderConfig, FeatureStore
+from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.pipelines.config import ComputeConfig
+from d2vlm_pipeline.pipelines.features.nodes import stored_clips
+from d2vlm_pipeline.timeline import PreferencePair, Sample, SamplingPolicy
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.video import VideoRow
+
+
+def train_phase(
+    start: ModelBundle,
+    examples: list[Sample] | list[PreferencePair],
+    samples: list[Sample],
+    store: FeatureStore,
+    rows: list[VideoRow],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    config: TrainConfig,
+    compute: ComputeConfig,
+) -> tuple[ModelBundle, dict[str, Any]]:
+    """Train a copy of the start model on samples (SFT) or on pairs (FPO)."""
+    from d2vlm_pipeline.training.phases import train_fpo, train_sft
+
+    clips = stored_clips(store, rows, sampling, encoder)
+    config = config.model_copy(update={"threads": compute.threads})
+    pairs = [example for example in examples if isinstance(example, PreferencePair)]
+    if pairs:
+        trained = train_fpo(start, samples, pairs, clips, config)
+    else:
+        trained = train_sft(start, samples, clips, config)
+    return trained.bundle, {"schema": 1, "points": trained.curve.points}
+
+
+def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
+    """The phase of that name: `start` and `examples` name its input datasets; it makes `<namespace>_model`."""
+    shared = {"samples", "feature_store", "video_table"}
+    template = Pipeline(
+        [
+            Node(
+                train_phase,
+                [
+                    "start_model",
+                    "examples",
+                    "samples",
+                    "feature_store",
+                    "video_table",
+                    "params:sampling",
+                    "params:encoder",
+                    "params:training",
+                    "params:compute",
+                ],
+                ["model", "curves"],
+                name="train",
+                tags=["gpu"],
+            )
+        ]
+    )
+    return Pipeline(
+        template,
+        namespace=namespace,
+        inputs={"start_model": start, "examples": examples, **{name: name for name in shared}},
+        outputs={"model": f"{namespace}_model", "curves": f"{namespace}_curves"},
+        parameters={
+            "params:sampling": "params:sampling",
+            "params:encoder": "params:encoder",
+            "params:compute": "params:compute",
+            "params:training": f"params:{namespace}",
+        },
+    )

@@ -1,0 +1,106 @@
+"""A phase from its inputs to a trained model: encode the examples, run the loop."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from d2vlm_pipeline.artifacts import UserError, derive_seed, track
+from d2vlm_pipeline.features import StoredClips
+from d2vlm_pipeline.model.encoding import BranchEncoder
+from d2vlm_pipeline.model.io import ModelBundle
+from d2vlm_pipeline.model.packing import Branch
+from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
+from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.data import TrainingClip, batches
+from d2vlm_pipeline.training.loop import Curve, run_phase
+from d2vlm_pipeline.training.steps import fpo_step, sft_step
+
+TRAIN_SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and its curve."""
+
+    bundle: ModelBundle
+    curve: Curve
+
+
+def train_sft(start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig) -> Trained:
+    """Supervised training on the true responses of the training split."""
+    encoder = _encoder(start, config)
+    asked = [(sample.video, partial(encoder.sample, sample)) for sample in samples if sample.split == TRAIN_SPLIT]
+    return _train("sft", start, _encode(asked, clips), config)
+
+
+def train_fpo(
+    start: ModelBundle, samples: Sequence[Sample], pairs: Sequence[PreferencePair], clips: StoredClips, config: TrainConfig
+) -> Trained:
+    """Preference optimisation on the pairs of the training split."""
+    by_id = {sample.id: sample for sample in samples if sample.split == TRAIN_SPLIT}
+    encoder = _encoder(start, config)
+    asked = []
+    for pair in pairs:
+        if pair.sample_id not in by_id:
+            raise UserError(
+                f"pair {pair.id} belongs to no training sample; run `kedro run --pipelines preferences` again"
+            )
+        sample = by_id[pair.sample_id]
+        asked.append((sample.video, partial(encoder.pair, sample, pair)))
+    return _train("fpo", start, _encode(asked, clips), config)
+
+
+def train_align(
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig, frames_per_clip: int
+) -> Trained:
+    """Alignment on captions: every densely captioned clip of the training split."""
+    captioned = []
+    for sample in samples:
+        if sample.split == TRAIN_SPLIT and sample.task == "dvc":
+            features, timebase = clips.clip(sample.video)
+            captioned.append(caption_clip(sample, features, timebase))
+    if not captioned:
+        raise UserError("align: no dvc sample in the training split; give densely captioned clips")
+    bundle = _copy_of(start)
+    encoder = AlignEncoder(bundle.tokenizer, bundle.tokens, frames_per_clip)
+    data = align_batches(captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order"))
+    step = partial(align_step, bundle.model, word_weight=1.0)
+    return Trained(bundle, run_phase("align", bundle.model, step, data, config))
+
+
+def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
+    return BranchEncoder(start.tokenizer, start.tokens, config.sft)
+
+
+def _encode(asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips) -> list[TrainingClip]:
+    """Tokenise once, before the loop; clips in order of their names, whatever the order of the examples."""
+    found: dict[str, list[Branch]] = defaultdict(list)
+    times: dict[str, TimeBase] = {}
+    for video, make in track(asked, "encode examples", unit="example"):
+        if video not in times:
+            times[video] = clips.clip(video)[1]
+        found[video].append(make(times[video]))
+    if not found:
+        raise UserError("nothing to train on: the training split has no examples; see the quarantine report")
+    return [TrainingClip(video, clips.clip(video)[0], found[video]) for video in sorted(found)]
+
+
+def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config: TrainConfig) -> Trained:
+    bundle = _copy_of(start)
+    order = derive_seed(config.seed, name, "order")
+    data = batches(clips, bundle.tokens, config.clips_per_step, config.branches_per_clip, order)
+    if name == "fpo":
+        step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo)
+    else:
+        step = partial(sft_step, bundle.model, config=config.sft)
+    return Trained(bundle, run_phase(name, bundle.model, step, data, config))
+
+
+def _copy_of(start: ModelBundle) -> ModelBundle:
+    """A model of its own to train: the one given stays what it was."""
+    return ModelBundle(copy.deepcopy(start.model), start.tokenizer, start.contract)
