@@ -1,4 +1,4 @@
-"""Questions in, predictions out: the one way a model is asked, by evaluation, command line and registry alike."""
+"""Questions in, predictions out: the one way to ask a model, for evaluation, command line and registry."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Predictor:
         return list(self.answer_all(questions))
 
     def answer_all(self, questions: Iterable[Question]) -> Iterator[Prediction]:
-        """Stream of predictions in the order of the questions; questions about one video should be neighbours."""
+        """Predictions in the order of the questions; questions about one video should be neighbours."""
         asked = list(questions)
         portions = [
             asked[at : at + self.batch_questions] for at in range(0, len(asked), self.batch_questions)
@@ -121,7 +121,7 @@ class Predictor:
         return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans)
 
     def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
-        raw = self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False)
+        raw = str(self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False))
         parsed = parse_generation(raw, _in_seconds(answer, timebase), question.task, question.options)
         return Prediction(
             sample_id=question.sample_id,

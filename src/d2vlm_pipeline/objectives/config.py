@@ -1,4 +1,4 @@
-"""Typed configuration of the objectives. Sections refer to method.md's sources: the paper and the official code."""
+"""Typed configuration of the objectives. Sources: the paper and the official code."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class SFTConfig(StrictModel):
     """Token cross-entropy + grounding + consistency.
 
     Attributes:
-        labels: what a frame should answer to an event. ``hard``: 1 where at least half of the frame's display span
-            lies in the event (the paper's binary labels); ``soft_seconds``: ``soft_base``^(−distance in seconds);
-            ``soft_frames``: the official code's ``soft_base``^(−distance in frames).
-        grounding_weight: of the mean binary cross-entropy over evidence rows and frames (paper 1, official 10).
+        labels: what a frame should answer to an event. ``hard``: 1 where at least half of the frame's display
+            span lies in the event (the paper's binary labels); ``soft_seconds``: ``soft_base``^(−distance in
+            seconds); ``soft_frames``: the official code's ``soft_base``^(−distance in frames).
+        grounding_weight: of the mean binary cross-entropy over evidence rows and frames (paper 1,
+            official 10).
         consistency_weight: of the mean |query − query| between the two halves (paper 1, official 10).
     """
 
@@ -34,8 +35,8 @@ class FPOConfig(StrictModel):
     Attributes:
         beta_text: scale of the text part of the margin.
         beta_grounding: scale of the grounding part.
-        grounding_mean: divide each response's grounding log-probability by its number of frames, so that the margin
-            does not grow with the clip (the official code sums).
+        grounding_mean: divide each response's grounding log-probability by its number of frames, so that the
+            margin does not grow with the clip (the official code sums).
         official_likelihood: log(y·σ + (1−y)(1−σ) + 1e−10) of the official code instead of the stable
             y·logσ(z) + (1−y)·logσ(−z).
         weight: of the preference loss beside the SFT loss on the chosen response.

@@ -1,4 +1,4 @@
-"""Factorised preference optimisation: the likelihood of a response includes that of its intervals (method.md §4)."""
+"""Factorised preference optimisation: a response's likelihood includes its intervals' (method.md §4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from d2vlm_pipeline.objectives.config import FPOConfig
 
 @dataclass(frozen=True)
 class ResponseLogProbs:
-    """Log-likelihood of each of R responses: text summed over tokens, grounding over evidence rows and frames."""
+    """Log-likelihood of each of R responses: text over tokens, grounding over evidence rows and frames."""
 
     text_R: Tensor
     grounding_R: Tensor
@@ -44,12 +44,15 @@ def response_log_probs(
 def interval_log_likelihood(similarity_MT: Tensor, label_MT: Tensor, official: bool) -> Tensor:
     """log p_g per evidence row and frame, [M, T].
 
-    Stable form y·logσ(z) + (1−y)·logσ(−z); the official form mixes probabilities and adds 1e−10 inside the log.
+    Stable form y·logσ(z) + (1−y)·logσ(−z); the official form mixes probabilities and adds 1e−10 inside the
+    log.
     """
     if official:
         sigma = torch.sigmoid(similarity_MT)
         return torch.log(label_MT * sigma + (1.0 - label_MT) * (1.0 - sigma) + 1e-10)
-    return label_MT * functional.logsigmoid(similarity_MT) + (1.0 - label_MT) * functional.logsigmoid(-similarity_MT)
+    return label_MT * functional.logsigmoid(similarity_MT) + (1.0 - label_MT) * functional.logsigmoid(
+        -similarity_MT
+    )
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ class PreferenceLoss:
     accuracy: Tensor
 
 
-def preference_loss(log_probs: ResponseLogProbs, chosen_P: Tensor, rejected_P: Tensor, config: FPOConfig) -> PreferenceLoss:
+def preference_loss(
+    log_probs: ResponseLogProbs, chosen_P: Tensor, rejected_P: Tensor, config: FPOConfig
+) -> PreferenceLoss:
     """Reference-free preference loss of P pairs; indices point into the responses."""
     text = log_probs.text_R[chosen_P] - log_probs.text_R[rejected_P]
     grounding = log_probs.grounding_R[chosen_P] - log_probs.grounding_R[rejected_P]

@@ -39,7 +39,7 @@ def _majority(bounds_s: Tensor, edges_s: Tensor) -> Tensor:
 
 
 def soft_frame_labels(first_last_K2: Tensor, frames: int, base: float) -> Tensor:
-    """The official soft labels base^(−d), d = distance in frames to [first, last] (method.md §3), float [K, T].
+    """The official soft labels base^(−d), d = frames to [first, last] (method.md §3), float [K, T].
 
     A reversed interval keeps the official behaviour: distance 0 nowhere but at its two ends.
     """

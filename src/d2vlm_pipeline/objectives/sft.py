@@ -44,7 +44,9 @@ def sft_loss(
     return SFTLoss(total, token, grounding, consistency)
 
 
-def grounding_loss(similarity_MT: Tensor, label_MT: Tensor, frame_valid_MT: Tensor, branch_M: Tensor) -> Tensor:
+def grounding_loss(
+    similarity_MT: Tensor, label_MT: Tensor, frame_valid_MT: Tensor, branch_M: Tensor
+) -> Tensor:
     """Binary cross-entropy with logits, mean over a response's rows × frames, then over responses."""
     if similarity_MT.shape[0] == 0:
         return similarity_MT.sum()

@@ -32,7 +32,7 @@ class SplitSizes(StrictModel):
 
 
 class WorldConfig(StrictModel):
-    """One rendered world: how many clips, how long, how hard. A pure function of these values and the seed."""
+    """One rendered world: how many clips, how long, how hard. A pure function of these values."""
 
     tier: Literal["L1"] = "L1"
     seed: int = Field(default=7, ge=0)

@@ -1,4 +1,4 @@
-"""Rendered clips on disk: rendering in worker processes, written one by one, read back as a folder of videos."""
+"""Rendered clips on disk: rendered in worker processes, written one by one, read back as a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def render_world(plans: Sequence[ClipPlan], workers: int) -> Iterator[tuple[str,
     # Spawned, not forked: a parent that has used its BLAS or decoder threads must not be copied mid-lock.
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         rendered = pool.imap(render_clip, plans, chunksize=4)
-        for plan, data in track(zip(plans, rendered, strict=True), "render clips", total=len(plans), unit="clip"):
+        for plan, data in track(
+            zip(plans, rendered, strict=True), "render clips", total=len(plans), unit="clip"
+        ):
             yield plan.video, data
 
 

@@ -1,4 +1,4 @@
-"""From a seed to clip plans: which events, when, and with what nuisance. Pure and cheap; no pixel is drawn here."""
+"""From a seed to clip plans: which events, when, with what nuisance. Pure and cheap; no pixel is drawn."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ClipPlan(StrictModel):
 
 def plan_world(config: WorldConfig) -> list[ClipPlan]:
     """Plan every clip of the world; each clip depends on the seed and its own id alone."""
-    plans = []
+    plans: list[ClipPlan] = []
     for split, count in config.splits.by_name.items():
         plans.extend(_plan_clip(config, split, f"{split}-{index:04d}") for index in range(count))
     return plans
@@ -89,7 +89,7 @@ def _plan_clip(config: WorldConfig, split: str, clip_id: str) -> ClipPlan:
 
 
 def _draw_triples(rng: random.Random, config: WorldConfig, duration_s: float) -> list[Triple]:
-    """Events that are one another's near-misses: each but the first changes one attribute of an earlier one."""
+    """Events that are one another's near-misses: each but the first changes one attribute of another."""
     # A short clip cannot hold five events of the tier's length without becoming mostly event.
     most = min(config.max_events, max(config.min_events, int(duration_s // (1.6 * config.event_median_s))))
     count = rng.randint(config.min_events, most)
@@ -110,10 +110,13 @@ def _mutate(rng: random.Random, triple: Triple) -> Triple:
     place = rng.randrange(3)
     pool = (COLOURS, CLASSES, ACTIONS)[place]
     value = rng.choice([option for option in pool if option != triple[place]])
-    return Triple(*(value if index == place else kept for index, kept in enumerate(triple)))  # type: ignore[arg-type]
+    parts = [value if index == place else kept for index, kept in enumerate(triple)]
+    return Triple(*parts)  # type: ignore[arg-type]
 
 
-def _schedule(rng: random.Random, config: WorldConfig, triples: list[Triple], duration_s: float) -> list[PlannedEvent]:
+def _schedule(
+    rng: random.Random, config: WorldConfig, triples: list[Triple], duration_s: float
+) -> list[PlannedEvent]:
     draw = rng.random()
     lengths = _draw_lengths(rng, config, len(triples), duration_s)
     spans = list(_place(rng, lengths, duration_s))
@@ -145,7 +148,9 @@ def _schedule(rng: random.Random, config: WorldConfig, triples: list[Triple], du
 
 def _draw_lengths(rng: random.Random, config: WorldConfig, count: int, duration_s: float) -> list[float]:
     while True:
-        drawn = [rng.lognormvariate(math.log(config.event_median_s), config.event_sigma) for _ in range(count)]
+        drawn = [
+            rng.lognormvariate(math.log(config.event_median_s), config.event_sigma) for _ in range(count)
+        ]
         lengths = [min(config.max_event_s, max(config.min_event_s, length)) for length in drawn]
         if sum(lengths) + _GAP_S * (count + 1) <= 0.9 * duration_s:
             return lengths
@@ -162,7 +167,9 @@ def _place(rng: random.Random, lengths: list[float], duration_s: float) -> Itera
         clock_s, before_s = clock_s + length, cut_s
 
 
-def _overlap_two(rng: random.Random, spans: list[tuple[float, float]], nested: bool) -> list[tuple[float, float]]:
+def _overlap_two(
+    rng: random.Random, spans: list[tuple[float, float]], nested: bool
+) -> list[tuple[float, float]]:
     """Move one event so that it overlaps its neighbour in time, or lies inside it where it fits."""
     first = rng.randrange(len(spans) - 1)
     (a_start, a_end), (b_start, b_end) = spans[first], spans[first + 1]

@@ -93,7 +93,7 @@ def _to_sample(plan: ClipPlan, config: WorldConfig, draft: _Draft, index: int) -
 
 
 def _drafts(clip: _Clip) -> Iterator[_Draft]:
-    """The core tasks of every clip, then a few of the others so that every task code is trained and tested."""
+    """The core tasks of every clip, then a few of the others, so that every task code is met."""
     for event in clip.rng.sample(clip.unique, min(3, len(clip.unique))):
         yield _tvg(clip, event)
     yield from (_tal(clip) for _ in range(2))
@@ -122,7 +122,8 @@ def _absent_query(clip: _Clip) -> Query:
         near = clip.rng.choice(clip.events).triple
         place = clip.rng.randrange(3)
         pool: tuple[str, ...] = (COLOURS, CLASSES, ACTIONS)[place]
-        other = Triple(*(clip.rng.choice(pool) if index == place else kept for index, kept in enumerate(near)))  # type: ignore[arg-type]
+        parts = [clip.rng.choice(pool) if index == place else kept for index, kept in enumerate(near)]
+        other = Triple(*parts)  # type: ignore[arg-type]
         query = _smallest(partial_queries(other), clip.rng, lambda query: not clip.matching(query))
         if query is not None:
             return query
@@ -150,7 +151,12 @@ def _tal(clip: _Clip) -> _Draft:
     several = [query for query in queries if len(clip.matching(query)) > 1]
     query = clip.rng.choice(several or queries)
     found = clip.matching(query)
-    return _Draft("tal", clip.ask("tal", query=query_phrase(query)), f"The action happens in {listed(len(found))}.", found)
+    return _Draft(
+        "tal",
+        clip.ask("tal", query=query_phrase(query)),
+        f"The action happens in {listed(len(found))}.",
+        found,
+    )
 
 
 def _dense(clip: _Clip, task: str) -> _Draft:
@@ -192,12 +198,14 @@ def _tem(clip: _Clip) -> _Draft | None:
     for event in clip.rng.sample(clip.events, len(clip.events)):
         others = [other for other in clip.events if other.triple == event.triple and other != event]
         if len(others) == 1:
-            return _Draft("tem", clip.ask("tem"), "The similar event happens in <evi>.", (others[0],), (event,))
+            return _Draft(
+                "tem", clip.ask("tem"), "The similar event happens in <evi>.", (others[0],), (event,)
+            )
     return None
 
 
 def _choice(clip: _Clip, right: str, others: list[str], spare: list[str]) -> tuple[tuple[str, ...], int, str]:
-    """Options with the right one at a uniform place; wrong ones from the clip first, then from the vocabulary."""
+    """Options, the right one at a uniform place; wrong ones from the clip first, then the vocabulary."""
     wrong = list(dict.fromkeys(option for option in others if option != right))
     clip.rng.shuffle(wrong)
     more = [option for option in dict.fromkeys(spare) if option != right and option not in wrong]
@@ -208,9 +216,12 @@ def _choice(clip: _Clip, right: str, others: list[str], spare: list[str]) -> tup
     return tuple(options), place, f"({_LETTERS[place]}) {right}"
 
 
-def _attribute_question(clip: _Clip, event: PlannedEvent, place: int) -> tuple[str, str, list[str], list[str]] | None:
+def _attribute_question(
+    clip: _Clip, event: PlannedEvent, place: int
+) -> tuple[str, str, list[str], list[str]] | None:
     """Ask for one attribute by the other two; None where those two do not single the event out."""
-    known = Query(*(None if index == place else part for index, part in enumerate(event.triple)))  # type: ignore[arg-type]
+    parts = [None if index == place else part for index, part in enumerate(event.triple)]
+    known = Query(*parts)  # type: ignore[arg-type]
     if clip.matching(known) != (event,):
         return None
     colour, object_class, action = event.triple
@@ -275,14 +286,21 @@ def _rar(clip: _Clip) -> _Draft:
     index = clip.rng.randrange(len(clip.events) - 1)
     options, place, answer = _caption_choice(clip, clip.events[index + 1])
     return _Draft(
-        "rar", clip.ask("rar"), f"{answer}.", query_events=(clip.events[index],), options=options, answer_index=place
+        "rar",
+        clip.ask("rar"),
+        f"{answer}.",
+        query_events=(clip.events[index],),
+        options=options,
+        answer_index=place,
     )
 
 
 def _eca(clip: _Clip) -> _Draft:
     event = clip.rng.choice(clip.events)
     options, place, answer = _caption_choice(clip, event)
-    return _Draft("eca", clip.ask("eca"), f"{answer}.", query_events=(event,), options=options, answer_index=place)
+    return _Draft(
+        "eca", clip.ask("eca"), f"{answer}.", query_events=(event,), options=options, answer_index=place
+    )
 
 
 def _rvq(clip: _Clip) -> _Draft:

@@ -1,4 +1,4 @@
-"""Objects and backgrounds, drawn. Each sprite has a silhouette, a texture of its own and one dominant colour."""
+"""Objects and backgrounds, drawn. Each sprite has its own silhouette and texture, and one dominant colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def _shade(rgb: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _polygon(points: int, outer: float, inner: float, turn: float = -math.pi / 2) -> list[tuple[float, float]]:
+def _polygon(
+    points: int, outer: float, inner: float, turn: float = -math.pi / 2
+) -> list[tuple[float, float]]:
     centre = _SIDE / 2
     radii = (outer, inner)
     corners = []
@@ -49,7 +51,9 @@ def _draw_star(pen: ImageDraw.ImageDraw, body: tuple[int, int, int], dark: tuple
 def _draw_tree(pen: ImageDraw.ImageDraw, body: tuple[int, int, int], dark: tuple[int, int, int]) -> None:
     pen.rectangle((82, 130, 110, 188), fill=dark)
     for top, half in ((4, 44), (46, 64), (92, 84)):
-        pen.polygon([(96, top), (96 - half, top + 62), (96 + half, top + 62)], fill=body, outline=dark, width=5)
+        pen.polygon(
+            [(96, top), (96 - half, top + 62), (96 + half, top + 62)], fill=body, outline=dark, width=5
+        )
 
 
 def _draw_car(pen: ImageDraw.ImageDraw, body: tuple[int, int, int], dark: tuple[int, int, int]) -> None:
@@ -90,7 +94,9 @@ def sprite(object_class: ObjectClass, colour: Colour, side_px: int) -> Image.Ima
 def stray_sprite(side_px: int) -> Image.Image:
     """A grey triangle: an object nobody annotates, of no class or colour in the vocabulary."""
     image = Image.new("RGBA", (_SIDE, _SIDE), (96, 96, 96, 0))
-    ImageDraw.Draw(image).polygon([(96, 12), (10, 178), (182, 178)], fill=(104, 104, 104), outline=(60, 60, 60), width=6)
+    ImageDraw.Draw(image).polygon(
+        [(96, 12), (10, 178), (182, 178)], fill=(104, 104, 104), outline=(60, 60, 60), width=6
+    )
     return image.resize((side_px, side_px), Image.Resampling.LANCZOS)
 
 
@@ -102,7 +108,7 @@ def _photographs() -> tuple[Image.Image, ...]:
 
 
 def background(seed: int, width: int, height: int) -> np.ndarray:
-    """A muted background with a margin for the pan: uint8 [1.2 H, 1.2 W, 3], photographic or textured by seed."""
+    """Muted background with a margin for the pan: uint8 [1.2 H, 1.2 W, 3], photo or texture by seed."""
     rng = np.random.default_rng(seed)
     wide, tall = int(width * 1.2) + 1, int(height * 1.2) + 1
     base = _photo_crop(rng, wide, tall) if rng.random() < 0.5 else _texture(rng, wide, tall)

@@ -1,7 +1,7 @@
-"""How the demo world asks and answers. Per kind of question six wordings; the last two appear in test splits only.
+"""How the demo world asks and answers. Six wordings a kind of question; the last two in test splits only.
 
-Every wording of the test splits is made of words that training wordings use, so that a test measures whether the
-question was understood, not whether a word was ever seen.
+Every wording of the test splits is made of words that training wordings use, so that a test measures whether
+the question was understood, not whether a word was ever seen.
 """
 
 from __future__ import annotations
