@@ -1,7 +1,7 @@
 """The official code's way from intervals to frames, for `compat: official` (method.md §1.4, §3, §4.1, §10).
 
-There a second is a frame, so an interval is a pair of frame positions, which need be neither whole, nor in order, nor
-within the clip. Pooling repairs such a pair; labels take it as it stands.
+There a second is a frame, so an interval is a pair of frame positions, which need be neither whole, nor in
+order, nor within the clip. Pooling repairs such a pair; labels take it as it stands.
 """
 
 from __future__ import annotations

@@ -1,0 +1,449 @@
+"""Our model and losses give the official code's numbers on its own weights and inputs (`compat: official`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from conformance.golden import (
+    BackboneCall,
+    Case,
+    CaseEncoder,
+    find_cases,
+    golden_folder,
+    model_record,
+    official_model,
+    our_name,
+    pairs_of,
+    recorded_calls,
+    shares_first_token,
+)
+from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput, PrefixState, similarity
+from d2vlm_pipeline.model.generate import AdjustLogits, Generated, PromptClip, PromptQuestion, generate
+from d2vlm_pipeline.model.packing import FRAME_SLOT, PackedBatch, pack
+from d2vlm_pipeline.model.spans import best_run_span, interval_confidence, select_span
+from d2vlm_pipeline.objectives import (
+    OFFICIAL_FPO,
+    OFFICIAL_SFT,
+    PreferenceLoss,
+    ResponseLogProbs,
+    SFTLoss,
+    official_spans,
+    preference_loss,
+    response_log_probs,
+)
+from d2vlm_pipeline.training.steps import chosen_loss, fpo_step, sft_step
+
+SFT, FPO = find_cases("sft"), find_cases("fpo")
+GENERATION, SPANS = find_cases("generation"), find_cases("span_selection")
+
+STATES = {"atol": 2e-4, "rtol": 0.0}
+LOSSES = {"atol": 1e-4, "rtol": 1e-5}
+LOG_PROBS = {"atol": 1e-3, "rtol": 0.0}
+
+
+def close(ours: Tensor | float, official: Tensor | float, atol: float, rtol: float) -> None:
+    ours, official = torch.as_tensor(ours).detach().float(), torch.as_tensor(official).float()
+    torch.testing.assert_close(ours, official.reshape(ours.shape), atol=atol, rtol=rtol)
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.folder.name for case in cases])
+
+
+def test_the_cases_are_here() -> None:
+    if golden_folder() is None:
+        pytest.skip(
+            "no golden cases: ../shared is not beside this checkout; set D2VLM_GOLDEN_DIR to a folder of them"
+        )
+    assert SFT or FPO or GENERATION or SPANS, f"{golden_folder()} holds no cases"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A case, what our model made of it, and one backward of the total loss."""
+
+    case: Case
+    model: D2VLM
+    frames: list[Tensor]
+    batch: PackedBatch
+    prefix: BackboneCall
+    suffix: BackboneCall
+    output: ModelOutput
+    state: PrefixState
+    supervised: SFTLoss
+    total: Tensor
+    log_probs: ResponseLogProbs | None = None
+    preference: PreferenceLoss | None = None
+
+    def hidden(self, index: int, layer: int) -> Tensor:
+        """Hidden states of one sample, [total length, D]."""
+        sample = self.case.samples[index]
+        before = sample["prefix_len"] + sample["T"]
+        rows = len(self.case.samples[index]["input_ids_part2"])
+        return torch.cat([self.prefix.hidden[layer][index, :before], self.suffix.hidden[layer][index, :rows]])
+
+    def suffix_logits(self, index: int) -> Tensor:
+        """Logits from the last frame on, [suffix length + 1, V]."""
+        sample = self.case.samples[index]
+        return self.model.token_logits(self.hidden(index, -1)[sample["prefix_len"] + sample["T"] - 1 :])
+
+    def evi_added(self, index: int) -> Tensor:
+        rows = self.batch.evi_row_E[self.batch.evi_clip_E == index]
+        embeds = self.model.embed(self.batch.suffix_ids_BS.flatten()[rows])
+        return self.suffix.hidden[0].flatten(0, 1)[rows] - embeds
+
+
+def run_case(case: Case, losses: Callable[..., Run]) -> Run:
+    model = official_model(case.folder.parent)
+    names = range(len(case.samples))
+    frames = [case.of_sample(index, "frame_embeds").clone().requires_grad_() for index in names]
+    with recorded_calls(model) as calls:
+        run = losses(case, model, frames, calls)
+    run.total.backward()
+    return run
+
+
+@cache
+def run_sft(case: Case) -> Run:
+    def losses(case: Case, model: D2VLM, frames: list[Tensor], calls: list[BackboneCall]) -> Run:
+        encoder = CaseEncoder(model_record(case.folder.parent))
+        batch = pack([encoder.sft_clip(*pair) for pair in zip(case.samples, frames, strict=True)])
+        output, state = model(batch)
+        loss = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
+        return Run(case, model, frames, batch, *calls, output, state, loss, loss.total)
+
+    return run_case(case, losses)
+
+
+@cache
+def run_fpo(case: Case) -> Run:
+    def losses(case: Case, model: D2VLM, frames: list[Tensor], calls: list[BackboneCall]) -> Run:
+        record = model_record(case.folder.parent)
+        # The likelihood reads labels of unrounded intervals, the supervised loss of rounded ones.
+        batch, exact = (
+            pack(
+                [
+                    CaseEncoder(record, rounded).fpo_clip(*pair)
+                    for pair in zip(case.samples, frames, strict=True)
+                ]
+            )
+            for rounded in (True, False)
+        )
+        output, state = model(batch)
+        supervised = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
+        scored = scored_tokens(case, batch)
+        log_probs = response_log_probs(
+            output.token_logits_NV[scored],
+            batch.token_id_N[scored],
+            batch.token_branch_N[scored],
+            output.similarity_MT,
+            exact.query_label_MT,
+            state.frame_valid_BT[batch.query_clip_M],
+            batch.query_branch_M,
+            len(batch.branch_variant_R),
+            OFFICIAL_FPO,
+        )
+        sides = [(batch.branch_variant_R == variant).nonzero().squeeze(1) for variant in (1, 2)]
+        preference = preference_loss(log_probs, *sides, OFFICIAL_FPO)
+        total = supervised.total + OFFICIAL_FPO.weight * preference.loss
+        return Run(
+            case, model, frames, batch, *calls, output, state, supervised, total, log_probs, preference
+        )
+
+    return run_case(case, losses)
+
+
+def scored_tokens(case: Case, batch: PackedBatch) -> Tensor:
+    """bool [N]: tokens of the likelihood; a first token that both sides share is none."""
+    is_first = torch.cat([torch.ones(1), batch.token_branch_N.diff()]) != 0
+    shared = torch.tensor([shares_first_token(sample) for sample in case.samples])
+    return ~(is_first & shared[batch.branch_clip_R[batch.token_branch_N]])
+
+
+@each(SFT)
+def test_sft_losses(case: Case) -> None:
+    run, expected = run_sft(case), case.record["loss"]
+    close(run.supervised.token, expected["token_ce"], **LOSSES)
+    close(run.supervised.grounding, expected["grounding_bce_mean"], **LOSSES)
+    close(run.supervised.consistency, expected["consistency_l1_mean"], **LOSSES)
+    close(run.supervised.total, expected["total"], **LOSSES)
+    close(sft_step(run.model, run.batch, OFFICIAL_SFT).loss, expected["total"], **LOSSES)
+
+
+@each(FPO)
+def test_fpo_losses(case: Case) -> None:
+    run, expected = run_fpo(case), case.record["loss"]
+    close(run.supervised.token, expected["token_ce_chosen"], **LOSSES)
+    close(run.supervised.grounding, expected["grounding_bce_mean"], **LOSSES)
+    close(run.supervised.consistency, expected["consistency_l1_mean"], **LOSSES)
+    close(run.preference.loss, expected["dpo_mean"], **LOSSES)
+    close(run.total, expected["total"], **LOSSES)
+
+
+@each(FPO)
+def test_fpo_log_probabilities(case: Case) -> None:
+    run = run_fpo(case)
+    for index, sample in enumerate(case.samples):
+        expected = sample["logp"]
+        chosen, rejected = 2 * index, 2 * index + 1
+        for side, row in (("chosen", chosen), ("rejected", rejected)):
+            close(run.log_probs.text_R[row], expected[f"{side}_text"], **LOG_PROBS)
+            close(run.log_probs.grounding_R[row], expected[f"{side}_grounding"], **LOG_PROBS)
+        close(run.preference.margin_P[index], case.record["beta"] * expected["margin"], **LOG_PROBS)
+
+
+def in_whole_frames(case: Case) -> bool:
+    """Whether every interval of a case is the same after rounding."""
+    numbers = [
+        number for sample in case.samples for key in ("tgt", "tgt_reject") for number in sample[key] or []
+    ]
+    return all(number == round(number) for number in numbers)
+
+
+def shares_tokens(case: Case) -> bool:
+    """Whether chosen and rejected share a token somewhere in a case."""
+    return any(shares_first_token(sample) for sample in case.samples)
+
+
+@each([case for case in FPO if in_whole_frames(case) and not shares_tokens(case)])
+def test_the_fpo_step_adds_up_where_rounding_changes_nothing(case: Case) -> None:
+    run = run_fpo(case)
+    result = fpo_step(run.model, run.batch, OFFICIAL_SFT, OFFICIAL_FPO)
+    close(result.loss, case.record["loss"]["total"], **LOSSES)
+
+
+@each(SFT)
+def test_hidden_states_and_logits(case: Case) -> None:
+    run = run_sft(case)
+    for index in range(len(case.samples)):
+        semantic_TD = run.state.frames_semantic_BTD[index, : case.samples[index]["T"]]
+        close(semantic_TD, case.of_sample(index, "h6_frames_pass1"), **STATES)
+        close(
+            run.hidden(index, run.model.config.match_layer), case.of_sample(index, "h_penult_pass2"), **STATES
+        )
+        close(run.suffix_logits(index), case.of_sample(index, "logits_suffix"), **STATES)
+
+
+@each(FPO)
+def test_both_responses_have_their_logits(case: Case) -> None:
+    run = run_fpo(case)
+    for index, sample in enumerate(case.samples):
+        logits = case.of_sample(index, "logits_suffix")
+        first_response_row = sample["relative_offset"] - sample["prefix_len"] - sample["T"] + 1
+        for variant, side in enumerate(("chosen", "reject"), start=1):
+            of_side = run.batch.token_branch_N == 2 * index + variant - 1
+            ours = run.output.token_logits_NV[of_side & scored_tokens(case, run.batch)]
+            rows = torch.tensor(sample["events"][side]["text"]["input_index"])
+            close(ours, logits[first_response_row + rows], **STATES)
+
+
+@each(SFT)
+def test_every_row_sees_what_it_saw(case: Case) -> None:
+    run = run_sft(case)
+    for index, sample in enumerate(case.samples):
+        before, rows = sample["prefix_len"] + sample["T"], len(sample["input_ids_part2"])
+        visible = torch.zeros(before + rows, before + rows, dtype=torch.bool)
+        visible[:before, :before] = run.prefix.visible[index, :before, :before]
+        visible[before:, :before] = run.suffix.visible[index, :rows, :before]
+        own = run.prefix.visible.shape[1]
+        visible[before:, before:] = run.suffix.visible[index, :rows, own : own + rows]
+        assert torch.equal(visible, case.of_sample(index, "attn_visible").bool())
+        positions = torch.cat([run.prefix.positions[index, :before], run.suffix.positions[index, :rows]])
+        assert torch.equal(positions, torch.arange(before + rows))
+
+
+@each([case for case in FPO if not shares_tokens(case)])
+def test_positions_restart_at_the_rejected_response(case: Case) -> None:
+    run = run_fpo(case)
+    for index, sample in enumerate(case.samples):
+        before, rows = sample["prefix_len"] + sample["T"], len(sample["input_ids_part2"])
+        ours = torch.cat([run.prefix.positions[index, :before], run.suffix.positions[index, :rows]])
+        assert ours.tolist() == sample["position_ids_full"]
+        assert run.batch.suffix_ids_BS[index, :rows].tolist() == sample["input_ids_part2"]
+
+
+def check_evidence(run: Run) -> None:
+    """Similarities, labels and heads of the chosen response, and what every evidence token takes on."""
+    record = model_record(run.case.folder.parent)
+    for index, sample in enumerate(run.case.samples):
+        close(run.evi_added(index), run.case.of_sample(index, "evi_added"), **STATES)
+        chosen = int((run.batch.branch_clip_R == index).nonzero()[0])
+        rows = run.batch.query_branch_M == chosen
+        frames = sample["T"]
+        close(run.output.similarity_MT[rows][:, :frames], run.case.of_sample(index, "sim_logits"), **STATES)
+        close(run.batch.query_label_MT[rows][:, :frames], run.case.of_sample(index, "soft_labels"), 1e-6, 0.0)
+        queries, events = run.output.queries_MD[rows], len(pairs_of(sample["tgt"]))
+        close(queries[:events], run.case.of_sample(index, "evi_head_grounding_half"), **STATES)
+        close(queries[events:], run.case.of_sample(index, "evi_head_answer_half"), **STATES)
+        evi = run.batch.evi_row_E[run.batch.evi_clip_E == index] % run.batch.suffix_ids_BS.shape[1]
+        assert set(evi.tolist()) <= set(sample["evi_suffix_index"])
+        assert run.batch.suffix_ids_BS[index, evi].eq(record["evidence_token_id"]).all()
+
+
+@each(SFT)
+def test_evidence(case: Case) -> None:
+    run = run_sft(case)
+    check_evidence(run)
+    before = [sample["prefix_len"] + sample["T"] for sample in case.samples]
+    width = run.batch.suffix_ids_BS.shape[1]
+    for index, sample in enumerate(case.samples):
+        rows = run.batch.query_row_M[run.batch.query_clip_M == index] % width
+        assert (rows + before[index]).tolist() == sample["query_abs_index"]
+
+
+@each(FPO)
+def test_evidence_of_both_responses(case: Case) -> None:
+    run = run_fpo(case)
+    check_evidence(run)
+    for index, sample in enumerate(case.samples):
+        for variant, side in enumerate(("chosen", "rejected")):
+            rows = run.batch.query_branch_M == 2 * index + variant
+            ours = run.output.similarity_MT[rows][:, : sample["T"]]
+            close(ours, case.of_sample(index, f"dpo_{side}_sim_logits"), **STATES)
+
+
+def check_gradients(run: Run) -> None:
+    expected = run.case.record["grads"]
+    gradients = {name: parameter.grad for name, parameter in run.model.named_parameters()}
+    assert set(gradients) == {our_name(name) for name in expected["per_parameter"]}
+    for name, figures in expected["per_parameter"].items():
+        gradient = gradients[our_name(name)]
+        norm, total = (0.0, 0.0) if gradient is None else (gradient.norm(), gradient.sum())
+        close(norm, figures["l2"], atol=1e-5, rtol=1e-3)
+        # A sum cancels: its error follows the size of what is summed.
+        close(total, figures["sum"], atol=1e-5 + 1e-3 * max(1.0, figures["l2"]), rtol=1e-3)
+    for group, norm in expected["group_l2"].items():
+        close(group_norm(run, gradients, group), norm, atol=1e-5, rtol=1e-3)
+    for index, frames in enumerate(run.frames):
+        close(frames.grad, run.case.of_sample(index, "grad_frame_embeds"), atol=2e-4, rtol=1e-3)
+
+
+def group_norm(run: Run, gradients: dict[str, Tensor | None], group: str) -> Tensor:
+    starts = (our_name(f"{group}."), our_name(f"model.{group}."))
+    found = [
+        gradient for name, gradient in gradients.items() if name.startswith(starts) and gradient is not None
+    ]
+    if group == "frame_embeddings":
+        found = [frames.grad for frames in run.frames]
+    return torch.stack([gradient.norm() for gradient in found]).norm() if found else torch.zeros(())
+
+
+@each(SFT)
+def test_sft_gradients(case: Case) -> None:
+    check_gradients(run_sft(case))
+
+
+@each(FPO)
+def test_fpo_gradients(case: Case) -> None:
+    check_gradients(run_fpo(case))
+
+
+@each(SPANS)
+def test_span_selection(case: Case) -> None:
+    for number, vector in enumerate(case.record["vectors"]):
+        scores = case.tensors[f"v{number:02d}"].numpy()
+        assert list(best_run_span(scores, 0.6)) == vector["interval"], vector["name"]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One answer with the logits of every step."""
+
+    answer: Generated
+    logits: list[Tensor]
+    calls: list[BackboneCall]
+
+
+def prompt_of(case: Case, index: int) -> tuple[PromptClip, PromptQuestion]:
+    frames_TD, ids = case.tensors["frame_embeds"], case.record["prompt_ids"]
+    record = model_record(case.folder.parent)
+    at = ids.index(record["image_placeholder_id"])
+    asked, src = ids[at + 1 :], case.record["src"] or []
+    # A single time in the question stands for one frame.
+    spans = official_spans([(src[0], src[0])] if len(src) == 1 else pairs_of(src), len(frames_TD))
+    places = [place for place, found in enumerate(asked) if found == record["evidence_token_id"]][
+        : len(spans)
+    ]
+    clip = PromptClip([*ids[:at], *[FRAME_SLOT] * len(frames_TD)], frames_TD[:, None])
+    return clip, PromptQuestion(index, asked, places, spans)
+
+
+def decode(cases: list[Case]) -> list[Decoded]:
+    """Answer all cases as one batch."""
+    changed = (
+        {"lm_head.weight": cases[0].tensors["lm_head_weight"]} if "lm_head_weight" in cases[0].tensors else {}
+    )
+    model = official_model(cases[0].folder.parent, changed)
+    record = model_record(cases[0].folder.parent)
+    clips, questions = zip(*(prompt_of(case, index) for index, case in enumerate(cases)), strict=True)
+    steps: list[Tensor] = []
+    with recorded_calls(model) as calls:
+        most = max(case.record["max_new_tokens"] for case in cases)
+        adjust = forced(cases, steps)
+        answers = generate(
+            model, clips, questions, record["evidence_token_id"], record["end_token_id"], most, adjust
+        )
+    return [Decoded(answer, [logits[row] for logits in steps], calls) for row, answer in enumerate(answers)]
+
+
+def forced(cases: list[Case], steps: list[Tensor]) -> AdjustLogits:
+    """Keeps the logits of every step, and puts scheduled tokens first."""
+
+    def adjust(step: int, logits_QV: Tensor) -> Tensor:
+        steps.append(logits_QV.clone())
+        adjusted = logits_QV.clone()
+        for row, case in enumerate(cases):
+            schedule = case.record["forced_schedule"] or {}
+            if str(step) in schedule:
+                adjusted[row, schedule[str(step)]] += 1000.0
+        return adjusted
+
+    return adjust
+
+
+def check_decoded(case: Case, decoded: Decoded) -> None:
+    end = [model_record(case.folder.parent)["end_token_id"]] if decoded.answer.finished else []
+    assert [*decoded.answer.token_ids, *end] == case.record["produced_ids"]
+    spans = [[span.first, span.last] for span in decoded.answer.spans]
+    assert spans == case.record["intervals_at_evi"]
+    steps = len(case.tensors["step_logits"])
+    close(torch.stack(decoded.logits[:steps]), case.tensors["step_logits"], **STATES)
+
+
+@each(GENERATION)
+def test_generation(case: Case) -> None:
+    check_decoded(case, decode([case])[0])
+
+
+@each(GENERATION)
+def test_every_step_of_generation(case: Case) -> None:
+    decoded = decode([case])[0]
+    model = official_model(case.folder.parent)
+    config = model.config
+    frames = case.record["prefix_len"] + torch.arange(case.record["T"])
+    close(
+        decoded.calls[0].hidden[config.semantic_layer][0, frames], case.tensors["h6_frames_prefill"], **STATES
+    )
+    match = torch.cat([call.hidden[config.match_layer][0] for call in decoded.calls])
+    close(match, case.tensors["h_penult_all_steps"], **STATES)
+    steps = len(case.tensors["step_logits"])
+    with torch.inference_mode():
+        keys = model.key_head(match[frames]).expand(steps, -1, -1)
+        logits = similarity(model.query_head(match[len(match) - steps :]), keys)
+    close(torch.sigmoid(logits), case.tensors["step_sim"], **STATES)
+    found = [list(select_span(row, config.span)) for row in logits.numpy()]
+    assert found == case.record["intervals_every_step"]
+    sure = [interval_confidence(logits[step].numpy(), *found[step]) for step in case.record["evi_steps"]]
+    np.testing.assert_allclose([span.confidence for span in decoded.answer.spans], sure, atol=1e-5)
+
+
+@pytest.mark.skipif(len(GENERATION) < 2, reason="no batch of cases")
+def test_generation_in_one_batch() -> None:
+    cases = [case for case in GENERATION if "lm_head_weight" not in case.tensors]
+    for case, decoded in zip(cases, decode(cases), strict=True):
+        check_decoded(case, decoded)
