@@ -43,8 +43,8 @@ class ProjectorConfig(StrictModel):
 class SpanConfig(StrictModel):
     """How similarities become an interval.
 
-    ``max_likelihood``: the contiguous run of frames that maximises p_g (method.md §4.1, hard labels), which is the
-    maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
+    ``max_likelihood``: the contiguous run of frames that maximises p_g (method.md §4.1, hard labels), which
+    is the maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
     ``threshold`` × max with the highest mean (method.md §6.2).
     """
 
@@ -55,8 +55,9 @@ class SpanConfig(StrictModel):
 class ModelConfig(StrictModel):
     """The whole model.
 
-    ``semantic_layer`` and ``match_layer`` index the backbone's hidden states (0 = embeddings): pooled evidence comes
-    from the first, queries and keys from the second (method.md §0.4; the official code uses 6 and -2 of 32).
+    ``semantic_layer`` and ``match_layer`` index the backbone's hidden states (0 = embeddings): pooled
+    evidence comes from the first, queries and keys from the second (method.md §0.4; the official code uses 6
+    and -2 of 32).
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -72,7 +73,9 @@ class ModelConfig(StrictModel):
     @model_validator(mode="after")
     def _check_layers(self) -> ModelConfig:
         if self.semantic_layer >= self.backbone.layers:
-            raise ValueError(f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers")
+            raise ValueError(
+                f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers"
+            )
         return self
 
 

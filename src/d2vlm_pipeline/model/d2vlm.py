@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from d2vlm_pipeline.model.config import ModelConfig
-from d2vlm_pipeline.model.heads import MatchHead, PoolProjector
+from d2vlm_pipeline.model.heads import MatchHead
 from d2vlm_pipeline.model.packing import PackedBatch
 
 
@@ -30,7 +30,7 @@ class PrefixState:
     keys_BTD: Tensor
 
     def select(self, clip_Q: Tensor) -> PrefixState:
-        """One row per question: the state of the clip it is about. The cache is taken over, not copied twice."""
+        """One row per question: the state of the clip it is about. The cache is taken over."""
         self.cache.batch_select_indices(clip_Q)
         return PrefixState(
             self.cache,
@@ -64,7 +64,7 @@ class D2VLM(nn.Module):
         width = backbone.config.hidden_size
         self.query_head = MatchHead(width, config.head_size)
         self.key_head = MatchHead(width, config.head_size)
-        # Queries and keys start as one function and grow apart: similarity means something from the first step.
+        # Queries and keys start as one function: similarity means something from the first step.
         self.key_head.load_state_dict(self.query_head.state_dict())
 
     @property
@@ -119,7 +119,8 @@ class D2VLM(nn.Module):
         states = hidden[self.config.match_layer].flatten(0, 1)[batch.query_row_M]
         queries = self.query_head(states)
         logits = self.token_logits(hidden[-1].flatten(0, 1)[batch.token_row_N])
-        return ModelOutput(logits, similarity(queries, state.keys_BTD[batch.query_clip_M]), queries, states), state
+        found = similarity(queries, state.keys_BTD[batch.query_clip_M])
+        return ModelOutput(logits, found, queries, states), state
 
     def token_logits(self, hidden_ND: Tensor) -> Tensor:
         """Vocabulary logits of final hidden states."""
@@ -127,7 +128,8 @@ class D2VLM(nn.Module):
 
     def words_of(self, states_ND: Tensor) -> Tensor:
         """Vocabulary logits of intermediate states: what they would say if they were the last."""
-        return self.token_logits(self.backbone.base_model.norm(states_ND))
+        norm = self.backbone.base_model.get_submodule("norm")
+        return self.token_logits(norm(states_ND))
 
     def decode_step(
         self, embeds_BSD: Tensor, mask_B1SL: Tensor, position_BS: Tensor, cache: DynamicCache
@@ -136,7 +138,9 @@ class D2VLM(nn.Module):
         hidden = self._hidden_states(embeds_BSD, mask_B1SL, position_BS, cache)
         return hidden[self.config.match_layer], hidden[-1]
 
-    def _hidden_states(self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> tuple[Tensor, ...]:
+    def _hidden_states(
+        self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache
+    ) -> tuple[Tensor, ...]:
         output = self.backbone.base_model(
             inputs_embeds=embeds,
             attention_mask=mask,

@@ -15,22 +15,18 @@ class MatchHead(nn.Sequential):
     """
 
     def __init__(self, hidden_size: int, inner_size: int) -> None:
-        super().__init__(
-            nn.LayerNorm(hidden_size),
-            nn.Linear(hidden_size, inner_size),
-            nn.GELU(),
-            nn.Linear(inner_size, hidden_size),
-        )
+        inner, outer = nn.Linear(hidden_size, inner_size), nn.Linear(inner_size, hidden_size)
+        super().__init__(nn.LayerNorm(hidden_size), inner, nn.GELU(), outer)
         # Orthogonal maps keep distances: two heads that start alike already find like states similar.
-        nn.init.orthogonal_(self[1].weight)
-        nn.init.orthogonal_(self[3].weight)
+        nn.init.orthogonal_(inner.weight)
+        nn.init.orthogonal_(outer.weight)
 
 
 class PoolProjector(nn.Module):
     """Spatial tokens of one frame → one embedding, keeping which cell held what.
 
-    Every cell goes through one shared layer; a gated, position-aware second layer mixes the cells. Averaging the
-    cells instead would lose where an object is, and with it the direction it moves in.
+    Every cell goes through one shared layer; a gated, position-aware second layer mixes the cells. Averaging
+    the cells instead would lose where an object is, and with it the direction it moves in.
     """
 
     def __init__(self, config: ProjectorConfig, tokens: int, channels: int, hidden_size: int) -> None:

@@ -11,14 +11,20 @@ from pydantic import ValidationError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, digest_json, read_manifest, validation_reason
+from d2vlm_pipeline.artifacts import (
+    StrictModel,
+    UserError,
+    canonical_json,
+    digest_json,
+    read_manifest,
+    validation_reason,
+)
 from d2vlm_pipeline.features.encoder import EncoderConfig
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.config import Compat, ModelConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.tokens import PROMPT_VERSION, PromptTokens
 from d2vlm_pipeline.timeline import SamplingPolicy
-
 
 _Record = TypeVar("_Record", bound=StrictModel)
 
@@ -37,8 +43,8 @@ class Contract(StrictModel):
 class ModelBundle:
     """A model with all it needs to answer.
 
-    ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just trained
-    has neither.
+    ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just
+    trained has neither.
     """
 
     model: D2VLM
@@ -59,7 +65,7 @@ def save_model(bundle: ModelBundle, directory: Path) -> None:
 
 
 def save_half(bundle: ModelBundle, directory: Path) -> None:
-    """As `save_model`, with weights in half precision: a backbone to ship, not one to continue from exactly."""
+    """As `save_model`, in half precision: a backbone to ship, not one to continue from exactly."""
     _save(bundle, directory, torch.float16)
 
 
@@ -86,8 +92,8 @@ def load_model(directory: Path) -> ModelBundle:
     contract = _read(directory / "contract.json", Contract)
     if contract.prompt_version != PROMPT_VERSION:
         raise UserError(
-            f"{directory}: made for prompt version {contract.prompt_version}, this code writes {PROMPT_VERSION}; "
-            "train it again"
+            f"{directory}: made for prompt version {contract.prompt_version}, but this code writes "
+            f"{PROMPT_VERSION}; train it again"
         )
     model = build_model(config, seed=0)
     weights = {name: tensor.float() for name, tensor in load_file(directory / "model.safetensors").items()}
@@ -97,7 +103,9 @@ def load_model(directory: Path) -> ModelBundle:
         raise UserError(f"{directory}/model.safetensors does not fit config.json (first difference: {odd})")
     model.load_state_dict(weights, strict=False)
     model.eval()
-    return ModelBundle(model, AutoTokenizer.from_pretrained(directory), contract, directory, directory_digest(directory))
+    return ModelBundle(
+        model, AutoTokenizer.from_pretrained(directory), contract, directory, directory_digest(directory)
+    )
 
 
 def directory_digest(directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where training starts: the aligned tiny backbone that ships with the package, a directory, or from scratch."""
+"""Where training starts: the aligned tiny backbone that ships with the package, a directory, or scratch."""
 
 from __future__ import annotations
 
@@ -38,14 +38,19 @@ def start_model(
     for name in ("sampling", "encoder_digest"):
         if getattr(bundle.contract, name) != getattr(wanted, name):
             raise UserError(
-                f"{directory}: aligned with another {name}; set the parameter back, run `kedro run --pipelines align` "
-                "and point start.directory at its result, or set start.kind to scratch"
+                f"{directory}: aligned with another {name}; set the parameter back, run "
+                "`kedro run --pipelines align` and point start.directory at its result, "
+                "or set start.kind to scratch"
             )
     return bundle
 
 
 def fresh_model(
-    config: ModelConfig, samples: Sequence[Sample], sampling: SamplingPolicy, encoder: EncoderConfig, seed: int
+    config: ModelConfig,
+    samples: Sequence[Sample],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    seed: int,
 ) -> ModelBundle:
     """An untrained model with a tokenizer of the training split's words."""
     words = [text for sample in samples if sample.split == "train" for text in _texts(sample)]
@@ -55,7 +60,9 @@ def fresh_model(
     built = build_encoder(encoder)
     tokens, channels = built.shape_NC
     backbone = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
-    fitted = config.model_copy(update={"backbone": backbone, "frame_tokens": tokens, "frame_channels": channels})
+    fitted = config.model_copy(
+        update={"backbone": backbone, "frame_tokens": tokens, "frame_channels": channels}
+    )
     contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
     return ModelBundle(build_model(fitted, seed), tokenizer, contract)
 
