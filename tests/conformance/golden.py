@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -211,3 +212,17 @@ def recorded_calls(model: D2VLM) -> Iterator[list[BackboneCall]]:
         yield calls
     finally:
         handle.remove()
+
+
+SAME_STATES = {"atol": 2e-4, "rtol": 0.0}
+
+
+def close(ours: Tensor | float, official: Tensor | float, atol: float, rtol: float) -> None:
+    """Both within the tolerance, and of one size."""
+    ours, official = torch.as_tensor(ours).detach().float(), torch.as_tensor(official).float()
+    torch.testing.assert_close(ours, official.reshape(ours.shape), atol=atol, rtol=rtol)
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    """Run a test once per case."""
+    return pytest.mark.parametrize("case", cases, ids=[case.folder.name for case in cases])

@@ -1,18 +1,20 @@
-"""Our model and losses give the official code's numbers on its own weights and inputs (`compat: official`)."""
+"""Our model and losses give the numbers of the official code, on its weights and inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from conformance.golden import (
+    SAME_STATES,
     BackboneCall,
     Case,
     CaseEncoder,
+    close,
+    each,
     find_cases,
     golden_folder,
     model_record,
@@ -22,37 +24,23 @@ from conformance.golden import (
     recorded_calls,
     shares_first_token,
 )
-from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput, PrefixState, similarity
-from d2vlm_pipeline.model.generate import AdjustLogits, Generated, PromptClip, PromptQuestion, generate
-from d2vlm_pipeline.model.packing import FRAME_SLOT, PackedBatch, pack
-from d2vlm_pipeline.model.spans import best_run_span, interval_confidence, select_span
+from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput, PrefixState
+from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.objectives import (
     OFFICIAL_FPO,
     OFFICIAL_SFT,
     PreferenceLoss,
     ResponseLogProbs,
     SFTLoss,
-    official_spans,
     preference_loss,
     response_log_probs,
 )
 from d2vlm_pipeline.training.steps import chosen_loss, fpo_step, sft_step
 
 SFT, FPO = find_cases("sft"), find_cases("fpo")
-GENERATION, SPANS = find_cases("generation"), find_cases("span_selection")
 
-STATES = {"atol": 2e-4, "rtol": 0.0}
 LOSSES = {"atol": 1e-4, "rtol": 1e-5}
 LOG_PROBS = {"atol": 1e-3, "rtol": 0.0}
-
-
-def close(ours: Tensor | float, official: Tensor | float, atol: float, rtol: float) -> None:
-    ours, official = torch.as_tensor(ours).detach().float(), torch.as_tensor(official).float()
-    torch.testing.assert_close(ours, official.reshape(ours.shape), atol=atol, rtol=rtol)
-
-
-def each(cases: list[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=[case.folder.name for case in cases])
 
 
 def test_the_cases_are_here() -> None:
@@ -60,7 +48,8 @@ def test_the_cases_are_here() -> None:
         pytest.skip(
             "no golden cases: ../shared is not beside this checkout; set D2VLM_GOLDEN_DIR to a folder of them"
         )
-    assert SFT or FPO or GENERATION or SPANS, f"{golden_folder()} holds no cases"
+    kinds = ("sft", "fpo", "generation", "span_selection")
+    assert any(find_cases(kind) for kind in kinds), f"{golden_folder()} holds no cases"
 
 
 @dataclass(frozen=True)
@@ -222,11 +211,13 @@ def test_hidden_states_and_logits(case: Case) -> None:
     run = run_sft(case)
     for index in range(len(case.samples)):
         semantic_TD = run.state.frames_semantic_BTD[index, : case.samples[index]["T"]]
-        close(semantic_TD, case.of_sample(index, "h6_frames_pass1"), **STATES)
+        close(semantic_TD, case.of_sample(index, "h6_frames_pass1"), **SAME_STATES)
         close(
-            run.hidden(index, run.model.config.match_layer), case.of_sample(index, "h_penult_pass2"), **STATES
+            run.hidden(index, run.model.config.match_layer),
+            case.of_sample(index, "h_penult_pass2"),
+            **SAME_STATES,
         )
-        close(run.suffix_logits(index), case.of_sample(index, "logits_suffix"), **STATES)
+        close(run.suffix_logits(index), case.of_sample(index, "logits_suffix"), **SAME_STATES)
 
 
 @each(FPO)
@@ -239,7 +230,7 @@ def test_both_responses_have_their_logits(case: Case) -> None:
             of_side = run.batch.token_branch_N == 2 * index + variant - 1
             ours = run.output.token_logits_NV[of_side & scored_tokens(case, run.batch)]
             rows = torch.tensor(sample["events"][side]["text"]["input_index"])
-            close(ours, logits[first_response_row + rows], **STATES)
+            close(ours, logits[first_response_row + rows], **SAME_STATES)
 
 
 @each(SFT)
@@ -271,15 +262,17 @@ def check_evidence(run: Run) -> None:
     """Similarities, labels and heads of the chosen response, and what every evidence token takes on."""
     record = model_record(run.case.folder.parent)
     for index, sample in enumerate(run.case.samples):
-        close(run.evi_added(index), run.case.of_sample(index, "evi_added"), **STATES)
+        close(run.evi_added(index), run.case.of_sample(index, "evi_added"), **SAME_STATES)
         chosen = int((run.batch.branch_clip_R == index).nonzero()[0])
         rows = run.batch.query_branch_M == chosen
         frames = sample["T"]
-        close(run.output.similarity_MT[rows][:, :frames], run.case.of_sample(index, "sim_logits"), **STATES)
+        close(
+            run.output.similarity_MT[rows][:, :frames], run.case.of_sample(index, "sim_logits"), **SAME_STATES
+        )
         close(run.batch.query_label_MT[rows][:, :frames], run.case.of_sample(index, "soft_labels"), 1e-6, 0.0)
         queries, events = run.output.queries_MD[rows], len(pairs_of(sample["tgt"]))
-        close(queries[:events], run.case.of_sample(index, "evi_head_grounding_half"), **STATES)
-        close(queries[events:], run.case.of_sample(index, "evi_head_answer_half"), **STATES)
+        close(queries[:events], run.case.of_sample(index, "evi_head_grounding_half"), **SAME_STATES)
+        close(queries[events:], run.case.of_sample(index, "evi_head_answer_half"), **SAME_STATES)
         evi = run.batch.evi_row_E[run.batch.evi_clip_E == index] % run.batch.suffix_ids_BS.shape[1]
         assert set(evi.tolist()) <= set(sample["evi_suffix_index"])
         assert run.batch.suffix_ids_BS[index, evi].eq(record["evidence_token_id"]).all()
@@ -304,7 +297,7 @@ def test_evidence_of_both_responses(case: Case) -> None:
         for variant, side in enumerate(("chosen", "rejected")):
             rows = run.batch.query_branch_M == 2 * index + variant
             ours = run.output.similarity_MT[rows][:, : sample["T"]]
-            close(ours, case.of_sample(index, f"dpo_{side}_sim_logits"), **STATES)
+            close(ours, case.of_sample(index, f"dpo_{side}_sim_logits"), **SAME_STATES)
 
 
 def check_gradients(run: Run) -> None:
@@ -341,109 +334,3 @@ def test_sft_gradients(case: Case) -> None:
 @each(FPO)
 def test_fpo_gradients(case: Case) -> None:
     check_gradients(run_fpo(case))
-
-
-@each(SPANS)
-def test_span_selection(case: Case) -> None:
-    for number, vector in enumerate(case.record["vectors"]):
-        scores = case.tensors[f"v{number:02d}"].numpy()
-        assert list(best_run_span(scores, 0.6)) == vector["interval"], vector["name"]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """One answer with the logits of every step."""
-
-    answer: Generated
-    logits: list[Tensor]
-    calls: list[BackboneCall]
-
-
-def prompt_of(case: Case, index: int) -> tuple[PromptClip, PromptQuestion]:
-    frames_TD, ids = case.tensors["frame_embeds"], case.record["prompt_ids"]
-    record = model_record(case.folder.parent)
-    at = ids.index(record["image_placeholder_id"])
-    asked, src = ids[at + 1 :], case.record["src"] or []
-    # A single time in the question stands for one frame.
-    spans = official_spans([(src[0], src[0])] if len(src) == 1 else pairs_of(src), len(frames_TD))
-    places = [place for place, found in enumerate(asked) if found == record["evidence_token_id"]][
-        : len(spans)
-    ]
-    clip = PromptClip([*ids[:at], *[FRAME_SLOT] * len(frames_TD)], frames_TD[:, None])
-    return clip, PromptQuestion(index, asked, places, spans)
-
-
-def decode(cases: list[Case]) -> list[Decoded]:
-    """Answer all cases as one batch."""
-    changed = (
-        {"lm_head.weight": cases[0].tensors["lm_head_weight"]} if "lm_head_weight" in cases[0].tensors else {}
-    )
-    model = official_model(cases[0].folder.parent, changed)
-    record = model_record(cases[0].folder.parent)
-    clips, questions = zip(*(prompt_of(case, index) for index, case in enumerate(cases)), strict=True)
-    steps: list[Tensor] = []
-    with recorded_calls(model) as calls:
-        most = max(case.record["max_new_tokens"] for case in cases)
-        adjust = forced(cases, steps)
-        answers = generate(
-            model, clips, questions, record["evidence_token_id"], record["end_token_id"], most, adjust
-        )
-    return [Decoded(answer, [logits[row] for logits in steps], calls) for row, answer in enumerate(answers)]
-
-
-def forced(cases: list[Case], steps: list[Tensor]) -> AdjustLogits:
-    """Keeps the logits of every step, and puts scheduled tokens first."""
-
-    def adjust(step: int, logits_QV: Tensor) -> Tensor:
-        steps.append(logits_QV.clone())
-        adjusted = logits_QV.clone()
-        for row, case in enumerate(cases):
-            schedule = case.record["forced_schedule"] or {}
-            if str(step) in schedule:
-                adjusted[row, schedule[str(step)]] += 1000.0
-        return adjusted
-
-    return adjust
-
-
-def check_decoded(case: Case, decoded: Decoded) -> None:
-    end = [model_record(case.folder.parent)["end_token_id"]] if decoded.answer.finished else []
-    assert [*decoded.answer.token_ids, *end] == case.record["produced_ids"]
-    spans = [[span.first, span.last] for span in decoded.answer.spans]
-    assert spans == case.record["intervals_at_evi"]
-    steps = len(case.tensors["step_logits"])
-    close(torch.stack(decoded.logits[:steps]), case.tensors["step_logits"], **STATES)
-
-
-@each(GENERATION)
-def test_generation(case: Case) -> None:
-    check_decoded(case, decode([case])[0])
-
-
-@each(GENERATION)
-def test_every_step_of_generation(case: Case) -> None:
-    decoded = decode([case])[0]
-    model = official_model(case.folder.parent)
-    config = model.config
-    frames = case.record["prefix_len"] + torch.arange(case.record["T"])
-    close(
-        decoded.calls[0].hidden[config.semantic_layer][0, frames], case.tensors["h6_frames_prefill"], **STATES
-    )
-    match = torch.cat([call.hidden[config.match_layer][0] for call in decoded.calls])
-    close(match, case.tensors["h_penult_all_steps"], **STATES)
-    steps = len(case.tensors["step_logits"])
-    with torch.inference_mode():
-        keys = model.key_head(match[frames]).expand(steps, -1, -1)
-        logits = similarity(model.query_head(match[len(match) - steps :]), keys)
-    close(torch.sigmoid(logits), case.tensors["step_sim"], **STATES)
-    found = [list(select_span(row, config.span)) for row in logits.numpy()]
-    assert found == case.record["intervals_every_step"]
-    sure = [interval_confidence(logits[step].numpy(), *found[step]) for step in case.record["evi_steps"]]
-    np.testing.assert_allclose([span.confidence for span in decoded.answer.spans], sure, atol=1e-5)
-
-
-@pytest.mark.skipif(len(GENERATION) < 2, reason="no batch of cases")
-def test_generation_in_one_batch() -> None:
-    cases = [case for case in GENERATION if "lm_head_weight" not in case.tensors]
-    for case, decoded in zip(cases, decode(cases), strict=True):
-        check_decoded(case, decoded)
