@@ -1,6 +1,5 @@
 """Our model and losses give the numbers of the official code, on its weights and inputs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,64 +86,52 @@ class Run:
         return self.suffix.hidden[0].flatten(0, 1)[rows] - embeds
 
 
-def run_case(case: Case, losses: Callable[..., Run]) -> Run:
-    model = official_model(case.folder.parent)
-    names = range(len(case.samples))
-    frames = [case.of_sample(index, "frame_embeds").clone().requires_grad_() for index in names]
-    with recorded_calls(model) as calls:
-        run = losses(case, model, frames, calls)
-    run.total.backward()
-    return run
+def frame_inputs(case: Case) -> list[Tensor]:
+    """Frame embeddings of every sample, [T, D] each, as leaves that collect gradients."""
+    return [case.of_sample(i, "frame_embeds").clone().requires_grad_() for i in range(len(case.samples))]
 
 
 @cache
 def run_sft(case: Case) -> Run:
-    def losses(case: Case, model: D2VLM, frames: list[Tensor], calls: list[BackboneCall]) -> Run:
-        encoder = CaseEncoder(model_record(case.folder.parent))
-        batch = pack([encoder.sft_clip(*pair) for pair in zip(case.samples, frames, strict=True)])
+    model, frames = official_model(case.folder.parent), frame_inputs(case)
+    clip = CaseEncoder(model_record(case.folder.parent)).sft_clip
+    batch = pack([clip(*pair) for pair in zip(case.samples, frames, strict=True)])
+    with recorded_calls(model) as calls:
         output, state = model(batch)
-        loss = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
-        return Run(case, model, frames, batch, *calls, output, state, loss, loss.total)
-
-    return run_case(case, losses)
+    loss = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
+    loss.total.backward()
+    return Run(case, model, frames, batch, *calls, output, state, loss, loss.total)
 
 
 @cache
 def run_fpo(case: Case) -> Run:
-    def losses(case: Case, model: D2VLM, frames: list[Tensor], calls: list[BackboneCall]) -> Run:
-        record = model_record(case.folder.parent)
-        # The likelihood reads labels of unrounded intervals, the supervised loss of rounded ones.
-        batch, exact = (
-            pack(
-                [
-                    CaseEncoder(record, rounded).fpo_clip(*pair)
-                    for pair in zip(case.samples, frames, strict=True)
-                ]
-            )
-            for rounded in (True, False)
-        )
+    model, frames = official_model(case.folder.parent), frame_inputs(case)
+    # The likelihood reads labels of unrounded intervals, the supervised loss of rounded ones.
+    rounded, exact = (CaseEncoder(model_record(case.folder.parent), rounded) for rounded in (True, False))
+    batch = pack([rounded.fpo_clip(*pair) for pair in zip(case.samples, frames, strict=True)])
+    labels_MT = pack(
+        [exact.fpo_clip(*pair) for pair in zip(case.samples, frames, strict=True)]
+    ).query_label_MT
+    with recorded_calls(model) as calls:
         output, state = model(batch)
-        supervised = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
-        scored = scored_tokens(case, batch)
-        log_probs = response_log_probs(
-            output.token_logits_NV[scored],
-            batch.token_id_N[scored],
-            batch.token_branch_N[scored],
-            output.similarity_MT,
-            exact.query_label_MT,
-            state.frame_valid_BT[batch.query_clip_M],
-            batch.query_branch_M,
-            len(batch.branch_variant_R),
-            OFFICIAL_FPO,
-        )
-        sides = [(batch.branch_variant_R == variant).nonzero().squeeze(1) for variant in (1, 2)]
-        preference = preference_loss(log_probs, *sides, OFFICIAL_FPO)
-        total = supervised.total + OFFICIAL_FPO.weight * preference.loss
-        return Run(
-            case, model, frames, batch, *calls, output, state, supervised, total, log_probs, preference
-        )
-
-    return run_case(case, losses)
+    supervised = chosen_loss(output, state.frame_valid_BT, batch, OFFICIAL_SFT)
+    scored = scored_tokens(case, batch)
+    log_probs = response_log_probs(
+        output.token_logits_NV[scored],
+        batch.token_id_N[scored],
+        batch.token_branch_N[scored],
+        output.similarity_MT,
+        labels_MT,
+        state.frame_valid_BT[batch.query_clip_M],
+        batch.query_branch_M,
+        len(batch.branch_variant_R),
+        OFFICIAL_FPO,
+    )
+    chosen, rejected = ((batch.branch_variant_R == variant).nonzero().squeeze(1) for variant in (1, 2))
+    preference = preference_loss(log_probs, chosen, rejected, OFFICIAL_FPO)
+    total = supervised.total + OFFICIAL_FPO.weight * preference.loss
+    total.backward()
+    return Run(case, model, frames, batch, *calls, output, state, supervised, total, log_probs, preference)
 
 
 def scored_tokens(case: Case, batch: PackedBatch) -> Tensor:

@@ -17,6 +17,7 @@ from conformance.golden import (
     model_record,
     official_model,
     pairs_of,
+    places,
     recorded_calls,
 )
 from d2vlm_pipeline.model.d2vlm import similarity
