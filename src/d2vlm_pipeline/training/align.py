@@ -1,13 +1,15 @@
 """Alignment: teach a fresh backbone what frames show, from captions alone, before it is asked for intervals.
 
-Four tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
-of a caption, name the words of that caption, so that what is seen and what is read come to lie in one space. Two are
-captioning: of single frames, given as evidence, and of the clip. No interval is ever a target.
+Five tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
+of a caption, name the words of that caption, so that what is seen and what is read come to lie in one space. One matches
+captions with frames drawn from the batch, a sigmoid per pair. Two are captioning: of single frames, given as evidence,
+and of the clip. No interval is ever a target.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,11 +42,13 @@ class CaptionedClip:
 
 @dataclass(frozen=True)
 class AlignBatch:
-    """Packed caption branches, and the distribution of caption tokens of every frame and of every caption read."""
+    """Packed caption branches, and what every frame shows and every caption read says."""
 
     packed: PackedBatch
     words_BTV: Tensor
     read_words_MV: Tensor
+    read_frame_M: Tensor  # the frame that each caption read describes, as clip · T + frame
+    same_caption_MM: Tensor
 
 
 def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -> CaptionedClip:
@@ -89,7 +93,9 @@ class AlignEncoder:
         for row, caption in enumerate(captions):
             read[row].index_add_(0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}"))))
         packed = pack([self._clip(clip, at_frames) for clip, at_frames in zip(clips, shown, strict=True)], self.tokens.pad)
-        return AlignBatch(packed, _normalised(words), _normalised(read))
+        rows = torch.tensor([row * frames + at for row, at_frames in enumerate(shown) for at in at_frames])
+        same = torch.tensor([[left == right for right in captions] for left in captions], dtype=torch.float32)
+        return AlignBatch(packed, _normalised(words), _normalised(read), rows, same)
 
     def _clip(self, clip: CaptionedClip, frames: Sequence[int]) -> Clip:
         features = torch.from_numpy(clip.features_TNC).float()
@@ -129,14 +135,25 @@ def align_batches(
             yield encoder.batch(chosen, rng)
 
 
-def align_step(model: D2VLM, batch: AlignBatch, word_weight: float) -> StepResult:
-    """Cross-entropy of the captions + weighted cross-entropy of the words seen and read."""
+def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight: float) -> StepResult:
+    """Cross-entropy of the captions + weighted cross-entropy of the words seen and read, + weighted matching."""
     output, state = model(batch.packed)
     caption = functional.cross_entropy(output.token_logits_NV, batch.packed.token_id_N)
     valid = batch.packed.frame_valid_BT
     seen = functional.cross_entropy(model.words_of(state.frames_match_BTD[valid]), batch.words_BTV[valid])
     read = functional.cross_entropy(model.words_of(output.states_MD), batch.read_words_MV)
-    return StepResult(caption + word_weight * (seen + read), {"caption": caption, "seen_words": seen, "read_words": read})
+    match = matching_loss(output.queries_MD, state.keys_BTD.flatten(0, 1)[batch.read_frame_M], batch.same_caption_MM)
+    figures = {"caption": caption, "seen_words": seen, "read_words": read, "match": match}
+    return StepResult(caption + word_weight * (seen + read) + match_weight * match, figures)
+
+
+def matching_loss(queries_MD: Tensor, keys_MD: Tensor, same_MM: Tensor) -> Tensor:
+    """Binary cross-entropy of every caption against every frame; pairs that match weigh as much as those that do not."""
+    logits = queries_MD @ keys_MD.T / math.sqrt(queries_MD.shape[-1])
+    per_pair = functional.binary_cross_entropy_with_logits(logits, same_MM, reduction="none")
+    matching = (per_pair * same_MM).sum() / same_MM.sum()
+    apart = (per_pair * (1.0 - same_MM)).sum() / (1.0 - same_MM).sum().clamp(min=1.0)
+    return 0.5 * (matching + apart)
 
 
 def _normalised(counts: Tensor) -> Tensor:

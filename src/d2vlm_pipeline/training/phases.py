@@ -69,7 +69,7 @@ def train_align(
     bundle = _copy_of(start)
     encoder = AlignEncoder(bundle.tokenizer, bundle.tokens, frames_per_clip)
     data = align_batches(captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order"))
-    step = partial(align_step, bundle.model, word_weight=1.0)
+    step = partial(align_step, bundle.model, word_weight=1.0, match_weight=2.0)
     return Trained(bundle, run_phase("align", bundle.model, step, data, config))
 
 
