@@ -13,7 +13,7 @@ from d2vlm_pipeline.video.world.motion import Pose, pose_at
 from d2vlm_pipeline.video.world.plan import ClipPlan
 from d2vlm_pipeline.video.world.sprites import background, sprite, stray_sprite
 
-_OBJECT_SHARE = 0.38  # the world's one size: side of the sprite as a share of the frame height
+OBJECT_SHARE = 0.38  # the world's one size: side of the sprite as a share of the frame height
 _OCCLUDER_SHARE = 0.06
 
 
@@ -45,7 +45,7 @@ def _backdrop(plan: ClipPlan, shots: list[np.ndarray], time_s: float) -> np.ndar
 
 
 def _visible(plan: ClipPlan, time_s: float) -> Iterator[tuple[Image.Image, Pose]]:
-    side = round(_OBJECT_SHARE * plan.height)
+    side = round(OBJECT_SHARE * plan.height)
     stray = plan.nuisance.stray_s
     if stray is not None and stray[0] <= time_s < stray[1]:
         x = 0.2 + 0.6 * (time_s - stray[0]) / (stray[1] - stray[0])
