@@ -86,8 +86,6 @@ def load_model(directory: Path) -> ModelBundle:
     Raises:
         UserError: a file is missing, malformed, or made for another prompt.
     """
-    from safetensors.torch import load_file
-
     config = _read(directory / "config.json", ModelConfig)
     contract = _read(directory / "contract.json", Contract)
     if contract.prompt_version != PROMPT_VERSION:
@@ -96,11 +94,13 @@ def load_model(directory: Path) -> ModelBundle:
             f"{PROMPT_VERSION}; train it again"
         )
     model = build_model(config, seed=0)
-    weights = {name: tensor.float() for name, tensor in load_file(directory / "model.safetensors").items()}
-    expected = set(_stored_weights(model))
-    if set(weights) != expected:
-        odd = sorted(set(weights) ^ expected)[0]
-        raise UserError(f"{directory}/model.safetensors does not fit config.json (first difference: {odd})")
+    weights = _read_weights(directory / "model.safetensors")
+    expected = _stored_weights(model)
+    for name in sorted(weights.keys() | expected.keys()):
+        if name not in weights or name not in expected or weights[name].shape != expected[name].shape:
+            raise UserError(
+                f"{directory}/model.safetensors does not fit config.json (first difference: {name})"
+            )
     model.load_state_dict(weights, strict=False)
     model.eval()
     return ModelBundle(
@@ -119,6 +119,18 @@ def _stored_weights(model: D2VLM) -> dict[str, Tensor]:
     if model.config.backbone.tie_embeddings:
         state.pop("backbone.lm_head.weight")
     return state
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return {name: tensor.float() for name, tensor in load_file(path).items()}
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: this is not a model directory") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); run the step that makes it again") from None
 
 
 def _read(path: Path, record: type[_Record]) -> _Record:
