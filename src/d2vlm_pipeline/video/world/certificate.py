@@ -74,22 +74,18 @@ class LoneObject(NamedTuple):
 
 def lone_object(plan: ClipPlan, time_s: float) -> LoneObject | None:
     """The object of the one event on the screen; None unless it is alone, opaque and wholly inside."""
-    poses = [(event.triple, pose) for event in plan.events if (pose := pose_at(event, time_s)) is not None]
-    shown = [(triple, pose) for triple, pose in poses if _reach(plan, pose)[1] > 0.0]
+    shown = [(event.triple, pose) for event in plan.events if (pose := pose_at(event, time_s)) is not None]
     if len(shown) != 1:
         return None
     triple, pose = shown[0]
-    inside, _ = _reach(plan, pose)
-    return LoneObject(triple, pose.x, pose.y) if inside >= 0.0 and pose.alpha >= _OPAQUE else None
+    is_clear = pose.alpha >= _OPAQUE and _is_inside(plan, pose)
+    return LoneObject(triple, pose.x, pose.y) if is_clear else None
 
 
-def _reach(plan: ClipPlan, pose: Pose) -> tuple[float, float]:
-    """How far the object's box lies inside the frame, and how far it reaches into it (< 0: not)."""
+def _is_inside(plan: ClipPlan, pose: Pose) -> bool:
     half_y = 0.5 * OBJECT_SHARE * pose.scale
     half_x = half_y * plan.height / plan.width
-    inside = min(pose.x - half_x, 1.0 - pose.x - half_x, pose.y - half_y, 1.0 - pose.y - half_y)
-    into = min(pose.x + half_x, 1.0 - pose.x + half_x, pose.y + half_y, 1.0 - pose.y + half_y)
-    return inside, into
+    return half_x <= pose.x <= 1.0 - half_x and half_y <= pose.y <= 1.0 - half_y
 
 
 def is_test_only(question: str) -> bool:
