@@ -46,10 +46,15 @@ class SpanConfig(StrictModel):
     ``max_likelihood``: the contiguous run of frames that maximises p_g (method.md §4.1, hard labels), which
     is the maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
     ``threshold`` × max with the highest mean (method.md §6.2).
+
+    ``decline``: an answer's first `<evi>` is withheld where no frame is likelier inside than outside, since the
+    likeliest set of frames is then the empty one; the model goes on with its next choice, which says that the event
+    does not occur.
     """
 
     method: Literal["max_likelihood", "best_run"] = "max_likelihood"
     threshold: float = Field(default=0.6, gt=0, le=1)
+    decline: bool = True
 
 
 class ModelConfig(StrictModel):

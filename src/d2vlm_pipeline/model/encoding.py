@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
 from d2vlm_pipeline.objectives import SFTConfig, frame_labels
-from d2vlm_pipeline.timeline import GroundedResponse, PreferencePair, Question, Sample, TimeBase
+from d2vlm_pipeline.timeline import GROUNDED_TASKS, GroundedResponse, PreferencePair, Question, Sample, TimeBase
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class BranchEncoder:
 
     def sample(self, sample: Sample, timebase: TimeBase) -> Branch:
         """A sample as one branch with its true response."""
-        return self._branch(sample, timebase, [sample.response()])
+        is_absent = sample.task in GROUNDED_TASKS and not sample.events
+        return self._branch(sample, timebase, [sample.response()], is_absent and self.labels.ground_absent)
 
     def pair(self, sample: Sample, pair: PreferencePair, timebase: TimeBase) -> Branch:
         """A pair as one branch with the chosen and the rejected response behind the same question."""
@@ -34,20 +35,29 @@ class BranchEncoder:
         """A clip's prefix with its branches."""
         return Clip(prompt.prefix_ids(len(features_TNC), self.tokens, FRAME_SLOT), features_TNC, branches)
 
-    def _branch(self, sample: Sample, timebase: TimeBase, responses: Sequence[GroundedResponse]) -> Branch:
+    def _branch(
+        self,
+        sample: Sample,
+        timebase: TimeBase,
+        responses: Sequence[GroundedResponse],
+        ground_nowhere: bool = False,
+    ) -> Branch:
         ids = prompt.question_ids(Question.of_sample(sample), self.tokenizer, self.tokens)
         return Branch(
             question_ids=ids,
             question_evi_positions=prompt.places_of(self.tokens.evi, ids),
             question_spans=[timebase.frames_of(span) for span in sample.query_spans],
-            responses=[self._response(response, timebase) for response in responses],
+            responses=[self._response(response, timebase, ground_nowhere) for response in responses],
         )
 
-    def _response(self, response: GroundedResponse, timebase: TimeBase) -> Response:
+    def _response(self, response: GroundedResponse, timebase: TimeBase, ground_nowhere: bool) -> Response:
         ids = prompt.response_ids(response.render(), self.tokenizer, self.tokens)
         places = prompt.places_of(self.tokens.evi, ids)
         events = len(response.evidence)
         halves = len(places) // events if events else 0
+        if ground_nowhere:
+            # The row that declines evidence is a query, too: it should find nothing.
+            return Response(ids, [True] * len(ids), [], [], torch.zeros(1, len(timebase)), [], query_positions=[0])
         spans = [timebase.frames_of(interval) for interval in response.evidence]
         labels = frame_labels(response.evidence, timebase, self.labels)
         return Response(

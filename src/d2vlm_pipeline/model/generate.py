@@ -44,11 +44,12 @@ class PromptQuestion:
 
 @dataclass(frozen=True)
 class FoundSpan:
-    """First and last frame of one emitted `<evi>`, and how sure the model is."""
+    """First and last frame of one emitted `<evi>`, how sure the model is, and whether any frame is likelier inside."""
 
     first: int
     last: int
     confidence: float
+    supported: bool = True
 
 
 @dataclass
@@ -80,14 +81,31 @@ def generate(
     answers = [Generated() for _ in questions]
     for step in range(max_new_tokens):
         logits = model.token_logits(session.final_QD)
-        chosen = (adjust(step, logits) if adjust else logits).argmax(-1)
+        logits = adjust(step, logits) if adjust else logits
+        chosen = logits.argmax(-1)
         spans = session.find_spans(chosen == evi_id)
+        if step == 0 and model.config.span.decline:
+            chosen, spans = _decline(logits, chosen, spans, evi_id)
         for row, answer in enumerate(answers):
             _record(answer, int(chosen[row]), spans.get(row), end_id)
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
             break
         session.advance(chosen, spans)
     return answers
+
+
+def _decline(
+    logits_QV: Tensor, chosen_Q: Tensor, spans: dict[int, FoundSpan], evi_id: int
+) -> tuple[Tensor, dict[int, FoundSpan]]:
+    """Withhold a first `<evi>` that no frame supports: the best other token stands in its place."""
+    rows = [row for row, span in spans.items() if not span.supported]
+    if not rows:
+        return chosen_Q, spans
+    others = logits_QV[rows].clone()
+    others[:, evi_id] = -torch.inf
+    chosen = chosen_Q.clone()
+    chosen[rows] = others.argmax(-1)
+    return chosen, {row: span for row, span in spans.items() if span.supported}
 
 
 def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) -> None:
@@ -167,7 +185,7 @@ class _Session:
         for row, row_logits in zip(rows.tolist(), logits, strict=True):
             real = row_logits[: int(self._state.frame_valid_BT[row].sum())]
             first, last = select_span(real, self._model.config.span)
-            found[row] = FoundSpan(first, last, interval_confidence(real, first, last))
+            found[row] = FoundSpan(first, last, interval_confidence(real, first, last), bool(real.max() > 0.0))
         return found
 
     def advance(self, chosen_Q: Tensor, spans: dict[int, FoundSpan]) -> None:

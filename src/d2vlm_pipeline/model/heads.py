@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,16 @@ class MatchHead(nn.Sequential):
         nn.init.orthogonal_(outer.weight)
 
 
+_TIME_WAVES = 16
+
+
+def time_code(frames: int, device: torch.device) -> Tensor:
+    """Sine and cosine of the frame's number at periods from 4 to 1,024 frames, [T, 32]."""
+    period = 4.0 * 256.0 ** (torch.arange(_TIME_WAVES, device=device) / (_TIME_WAVES - 1))
+    phase = 2.0 * math.pi * torch.arange(frames, device=device)[:, None] / period
+    return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+
 class PoolProjector(nn.Module):
     """Spatial tokens of one frame → one embedding, keeping which cell held what.
 
@@ -38,9 +50,13 @@ class PoolProjector(nn.Module):
         self.act = nn.GELU()
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(hidden_size, hidden_size)
+        # Rotary positions are relative: without a code of its own, a pooled interval cannot say when it was, and
+        # "the event after this one" cannot be asked for. Starts silent.
+        self.time = nn.Linear(2 * _TIME_WAVES, hidden_size, bias=False)
+        nn.init.zeros_(self.time.weight)
 
     def forward(self, features_BTNC: Tensor) -> Tensor:
         """float [B, T, N, C] → [B, T, D]."""
         cells = self.act(self.cell(self.norm(features_BTNC)) + self.place)
         mixed = self.act(self.mix(self.dropout(cells.flatten(2))))
-        return self.out(mixed)
+        return self.out(mixed) + self.time(time_code(features_BTNC.shape[1], features_BTNC.device))

@@ -32,6 +32,7 @@ class Response:
     evidence: Sequence[tuple[int, int]]
     labels_KT: Tensor
     pairs: Sequence[tuple[int, int]]
+    query_positions: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,8 @@ def _add_response(
     first_query = len(rows.query)
     for place, span in zip(response.evi_positions, response.evidence, strict=True):
         rows.evi.append((clip_index, offset + place, group, False, *span))
-    # No labels: the evidence is given, not to be found (captions of single frames).
-    for place, label in zip(response.evi_positions, response.labels_KT, strict=len(response.labels_KT) > 0):
+    asked = response.evi_positions if response.query_positions is None else response.query_positions
+    for place, label in zip(asked, response.labels_KT, strict=True):
         rows.query.append((clip_index, predictor(place), number))
         rows.labels.append(label)
     rows.pairs.extend((first_query + a, first_query + b) for a, b in response.pairs)

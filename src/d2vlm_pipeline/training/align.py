@@ -1,9 +1,9 @@
 """Alignment: teach a fresh backbone what frames show, from captions alone, before it is asked for intervals.
 
-Five tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
+Six tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
 of a caption, name the words of that caption, so that what is seen and what is read come to lie in one space. One matches
 captions with frames drawn from the batch, a sigmoid per pair. Two are captioning: of single frames, given as evidence,
-and of the clip. No interval is ever a target.
+and of the clip. One chooses, by its letter, the caption or the word of a given frame. No interval is ever a target.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from d2vlm_pipeline.training.data import windowed_epoch
 from d2vlm_pipeline.training.loop import StepResult
 
 NOTHING = "nothing happens"
+_LETTERS = "ABCD"
+_CHOICES = 3  # choice branches of a clip in one step
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,23 @@ class AlignEncoder:
         captions = [clip.frame_captions[at] for clip, at_frames in zip(clips, shown, strict=True) for at in at_frames]
         for row, caption in enumerate(captions):
             read[row].index_add_(0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}"))))
-        packed = pack([self._clip(clip, at_frames) for clip, at_frames in zip(clips, shown, strict=True)], self.tokens.pad)
+        pool = sorted({caption for clip in clips for caption in clip.frame_captions if _is_plain(caption)})
+        packed = pack(
+            [self._clip(clip, at_frames, pool, rng) for clip, at_frames in zip(clips, shown, strict=True)],
+            self.tokens.pad,
+        )
         rows = torch.tensor([row * frames + at for row, at_frames in enumerate(shown) for at in at_frames])
         same = torch.tensor([[left == right for right in captions] for left in captions], dtype=torch.float32)
         return AlignBatch(packed, _normalised(words), _normalised(read), rows, same)
 
-    def _clip(self, clip: CaptionedClip, frames: Sequence[int]) -> Clip:
+    def _clip(self, clip: CaptionedClip, frames: Sequence[int], pool: Sequence[str], rng: random.Random) -> Clip:
         features = torch.from_numpy(clip.features_TNC).float()
         branches = [self._branch(f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
         for frame in frames:
             branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))
             branches.append(self._reading(clip.frame_captions[frame], len(features)))
+        plain = [frame for frame in frames if _is_plain(clip.frame_captions[frame])]
+        branches.extend(self._choosing(clip.frame_captions[frame], frame, pool, rng) for frame in plain[:_CHOICES])
         return Clip(prefix_ids(len(features), self.tokens, FRAME_SLOT), features, branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
@@ -111,12 +119,23 @@ class AlignEncoder:
         frames = rng.sample(busy, min(self.frames_per_clip, len(busy)))
         return [*frames, rng.randrange(len(clip.frame_captions))]
 
-    def _branch(self, text: str, given: Sequence[int], frame: int) -> Branch:
+    def _branch(self, text: str, given: Sequence[int], frame: int, asked: str = "") -> Branch:
         ids = [*self._ids(text), self.tokens.end]
         supervised = [place not in given for place in range(len(ids))]
         evidence = [(frame, frame)] * len(given)
-        response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [])
-        return Branch([self.tokens.end, self.tokens.assistant], [], [], [response])
+        response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [], query_positions=[])
+        return Branch([*self._ids(asked), self.tokens.end, self.tokens.assistant], [], [], [response])
+
+    def _choosing(self, caption: str, frame: int, pool: Sequence[str], rng: random.Random) -> Branch:
+        """Options behind letters; the frame is given as evidence, the answer is the right letter with its option."""
+        place = rng.randrange(1, len(caption.split())) if rng.random() < 0.7 else None
+        right = _option(caption, place)
+        wrong = sorted({_option(other, place) for other in pool} - {right, ""})
+        options = [right, *rng.sample(wrong, min(3, len(wrong)))]
+        rng.shuffle(options)
+        asked = " ".join(f"({letter}) {option}" for letter, option in zip(_LETTERS, options, strict=False))
+        letter = _LETTERS[options.index(right)]
+        return self._branch(f"{EVI}{EVI_END}({letter}) {right}.", given=(0,), frame=frame, asked=f" {asked}")
 
     def _reading(self, caption: str, frames: int) -> Branch:
         """A caption where questions stand; the state at its end is a query without a target."""
@@ -154,6 +173,19 @@ def matching_loss(queries_MD: Tensor, keys_MD: Tensor, same_MM: Tensor) -> Tenso
     matching = (per_pair * same_MM).sum() / same_MM.sum()
     apart = (per_pair * (1.0 - same_MM)).sum() / (1.0 - same_MM).sum().clamp(min=1.0)
     return 0.5 * (matching + apart)
+
+
+def _is_plain(caption: str) -> bool:
+    """One event, so that a word or caption of it is the one right choice."""
+    return caption != NOTHING and " and " not in caption
+
+
+def _option(caption: str, place: int | None) -> str:
+    """The whole caption, or its word at a place (empty beyond its end)."""
+    words = caption.split()
+    if place is None:
+        return caption
+    return words[place] if place < len(words) else ""
 
 
 def _normalised(counts: Tensor) -> Tensor:

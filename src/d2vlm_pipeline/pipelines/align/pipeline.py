@@ -2,8 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from d2vlm_pipeline.pipelines import features, ingestion
+from d2vlm_pipeline.pipelines import ingestion
 from d2vlm_pipeline.pipelines.align.nodes import align_backbone
+from d2vlm_pipeline.pipelines.features.pipeline import extraction_pipeline
 
 # What the two worlds share; everything else of the namespace is the alignment world's own.
 _SHARED = ("sampling", "encoder", "decode_limits", "compute", "model")
@@ -28,7 +29,7 @@ def create_pipeline() -> Pipeline:
         tags="gpu",
     )
     return Pipeline(
-        ingestion.create_pipeline() + features.create_pipeline() + Pipeline([align]),
+        ingestion.create_pipeline() + extraction_pipeline() + Pipeline([align]),
         namespace="align",
         parameters={
             **{f"params:{name}": f"params:{name}" for name in _SHARED},

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from d2vlm_pipeline.features import EncoderConfig, FeatureStore, FeatureStream, StoredClips, build_encoder, extract_features
+from d2vlm_pipeline.evaluation import EvaluationConfig
+from d2vlm_pipeline.evaluation.certificate import certify_world
+from d2vlm_pipeline.features import (
+    EncoderConfig,
+    FeatureStore,
+    FeatureStream,
+    StoredClips,
+    build_encoder,
+    extract_features,
+)
 from d2vlm_pipeline.pipelines.config import ComputeConfig
-from d2vlm_pipeline.timeline import SamplingPolicy
+from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
+from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoRow
+from d2vlm_pipeline.video.world import WorldConfig
 
 
 def stream_features(
@@ -24,7 +35,15 @@ def stored_clips(
     return StoredClips.of(store, rows, sampling, build_encoder(encoder).digest)
 
 
-def describe_store(store: FeatureStore) -> dict[str, Any]:
-    """What lies in the store, for the report."""
-    frames = sum(entry.frames for entry in store.index.entries)
-    return {"clips": len(store), "frames": frames, "digest": store.index.digest}
+def certify(
+    world: WorldConfig,
+    samples: list[Sample],
+    rows: list[VideoRow],
+    store: FeatureStore,
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    evaluation: EvaluationConfig,
+) -> dict[str, Any]:
+    """What the demo world promises beside what was measured."""
+    clips = stored_clips(store, rows, sampling, encoder)
+    return dict(certify_world(world, samples, clip_durations(rows), clips, evaluation, sampling))

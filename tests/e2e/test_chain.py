@@ -1,0 +1,105 @@
+"""The whole chain on real video files, with damage in them, and once more from nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from e2e.conftest import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
+
+
+def test_damage_costs_the_damaged_and_is_counted(damaged_run: Project) -> None:
+    quarantine = damaged_run.report("quarantine.json")
+    assert quarantine["videos_total"] == 9  # one of ten is gone
+    refused = {video["video"] for video in quarantine["videos"]}
+    assert refused == {"train-0001.mp4", "train-0002.mp4"}
+    counts = quarantine["row_counts"]
+    assert counts["duplicate_id"] == 1
+    assert counts["event_past_end"] == 1
+    assert counts["unknown_field"] == 1
+    assert counts["malformed_line"] == 1
+    assert counts["missing_video"] > 0 and counts["quarantined_video"] > 0
+    late = next(row for row in quarantine["rows"] if row["code"] == "event_past_end")
+    assert late["sample_id"] == "late" and late["line"] > 0 and "train-0000.mp4" in late["reason"]
+
+
+def test_the_run_goes_on_to_a_champion_and_a_picture(damaged_run: Project) -> None:
+    scores = damaged_run.report("metrics.json")["scores"]
+    assert set(scores) == {
+        "chance",
+        "prior",
+        "tiling",
+        "whole_video",
+        "sft",
+        "fpo",
+        "zero_video",
+        "swapped_video",
+    }
+    for system in ("sft", "fpo", "zero_video"):
+        assert set(scores[system]["test-iid"]) == {"tvg", "tal", "dvc", "gvq", "mcq"}
+    assert damaged_run.report("promotion.json")["moved"]
+    assert (damaged_run.data / "08_reporting" / "strips.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_champion_answers_on_the_command_line(
+    damaged_run: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from d2vlm_pipeline.cli import main
+    from d2vlm_pipeline.timeline import Prediction
+
+    monkeypatch.chdir(damaged_run.root)
+    clip = damaged_run.data / "01_raw" / "world" / "test-iid-0000.mp4"
+    asked = CliRunner().invoke(main, ["ask", str(clip), "When does a ball enter?", "--env", "smoke", "--json"])
+    assert asked.exit_code == 0, asked.output
+    answer = Prediction.model_validate_json(asked.output)
+    assert answer.model.alias == "champion"
+    assert answer.model.digest
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("not a video", "not a video|no video container"), (None, "no such file")]
+)
+def test_a_file_that_is_no_video_ends_with_one_line(
+    damaged_run: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, message: str
+) -> None:
+    import re
+
+    from d2vlm_pipeline.cli import main
+
+    monkeypatch.chdir(damaged_run.root)
+    file = tmp_path / "clip.mp4"
+    if content is not None:
+        file.write_text(content)
+    asked = CliRunner().invoke(main, ["ask", str(file), "When?", "--env", "smoke"])
+    assert asked.exit_code == 2
+    assert len(asked.stderr.strip().splitlines()) == 1
+    assert re.search(message, asked.stderr)
+
+
+def test_before_a_champion_exists_the_mend_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from d2vlm_pipeline.cli import main
+
+    monkeypatch.chdir(project.root)
+    clip = tmp_path / "clip.mp4"
+    clip.write_text("anything")
+    asked = CliRunner().invoke(main, ["ask", str(clip), "When?", "--env", "base"])
+    assert asked.exit_code == 2
+    assert "no champion" in asked.stderr and "kedro run" in asked.stderr
+
+
+def test_a_second_run_from_an_empty_data_root_gives_the_same_bytes(damaged_run: Project) -> None:
+    shutil.rmtree(damaged_run.data)
+    damaged_run.run(None)
+    first = (damaged_run.data / "08_reporting" / "metrics.json").read_bytes()
+    shutil.rmtree(damaged_run.data)
+    damaged_run.run(None)
+    assert (damaged_run.data / "08_reporting" / "metrics.json").read_bytes() == first
+    decision = damaged_run.report("promotion.json")
+    assert not decision["moved"]
+    assert decision["reason"]
