@@ -1,7 +1,7 @@
 """Sharing a prefix, a row or a batch changes nothing but the price."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -33,10 +33,8 @@ def compute(model: D2VLM, batches: Sequence[Sequence[Clip]]) -> Computed:
     leaves = [[clip.features_TNC.clone().requires_grad_() for clip in batch] for batch in batches]
     logits, similarities, queries = [], [], []
     for batch, features in zip(batches, leaves, strict=True):
-        packed = pack(
-            [Clip(c.prefix_ids, f, c.branches) for c, f in zip(batch, features, strict=True)],
-            tiny.tokens().pad,
-        )
+        clips = [replace(clip, features_TNC=leaf) for clip, leaf in zip(batch, features, strict=True)]
+        packed = pack(clips, tiny.tokens().pad)
         output, _ = model(packed)
         logits.append(output.token_logits_NV)
         queries.append(output.queries_MD)
@@ -68,16 +66,18 @@ def assert_same_gradient(one: Tensor, other: Tensor, name: str = "features") -> 
 @pytest.mark.parametrize("frames", [8, 5])
 def test_branches_behind_one_prefix_equal_separate_passes(frames: int) -> None:
     model, whole = tiny.model(), tiny.clip(frames)
-    parts = [Clip(whole.prefix_ids, whole.features_TNC, [branch]) for branch in whole.branches]
+    parts = [replace(whole, branches=[branch]) for branch in whole.branches]
     shared, apart = compute(model, [[whole]]), compute(model, [[part] for part in parts])
-    assert len(shared.similarities) == 2 * (1 + 2 + 3 + 1)
+    assert (
+        len(shared.similarities) == sum(len(branch.responses[0].labels_KT) for branch in whole.branches) > 0
+    )
     assert_same(shared, apart)
     assert_same_gradient(shared.features[0].grad, sum(leaf.grad for leaf in apart.features))
 
 
 def test_the_order_of_branches_changes_nothing() -> None:
     model, clip = tiny.model(), tiny.clip(8, ("tvg", "dvc", "rar"))
-    turned = Clip(clip.prefix_ids, clip.features_TNC, [clip.branches[at] for at in (2, 0, 1)])
+    turned = replace(clip, branches=[clip.branches[at] for at in (2, 0, 1)])
     first, second = (model(pack([each], 0))[0] for each in (clip, turned))
     tokens = [len(branch.responses[0].token_ids) for branch in clip.branches]
     split = first.token_logits_NV.split(tokens)
@@ -102,10 +102,7 @@ def pair_branch(form: str, frames: int) -> Branch:
 def test_two_sides_behind_one_question_equal_each_alone() -> None:
     model, features = tiny.model(), tiny.features(8)
     both = pair_branch("tem", 8)
-    sides = [
-        Branch(both.question_ids, both.question_evi_positions, both.question_spans, [response])
-        for response in both.responses
-    ]
+    sides = [replace(both, responses=[response]) for response in both.responses]
     clip = tiny.encoder().clip
     shared = compute(model, [[clip(features, [both])]])
     apart = compute(model, [[clip(features, [side])] for side in sides])
@@ -145,20 +142,16 @@ def log_probs(model: D2VLM, batch: PackedBatch, fpo: FPOConfig) -> Tensor:
 
 def test_the_losses_are_means_over_what_lies_in_the_batch() -> None:
     model, config = tiny.model(), SFTConfig()
-    clips = [tiny.clip(8, ("tvg", "absent")), tiny.clip(5, ("dvc",))]
-    packed = pack(clips, 0)
-    alone = [pack([Clip(c.prefix_ids, c.features_TNC, [branch])], 0) for c in clips for branch in c.branches]
-    together, parts = (
-        sft_step(model, packed, config).figures,
-        [sft_step(model, one, config).figures for one in alone],
-    )
-    counts = torch.tensor([float(len(one.token_id_N)) for one in alone])
+    clips = [tiny.clip(8, ("tvg", "rar")), tiny.clip(5, ("dvc",))]
+    alone = [pack([replace(clip, branches=[branch])], 0) for clip in clips for branch in clip.branches]
+    together = sft_step(model, pack(clips, 0), config).figures
+    parts = [sft_step(model, batch, config).figures for batch in alone]
+    counts = torch.tensor([float(len(batch.token_id_N)) for batch in alone])
     tokens = torch.stack([part["token"] for part in parts])
     torch.testing.assert_close(together["token"], (tokens * counts).sum() / counts.sum(), **SAME)
     for name in ("grounding", "consistency"):
-        expected = (
-            torch.stack([part[name] for part in parts]).sum() / 2
-        )  # the absent event is no response to count
+        # Of three responses, the choice among options has no evidence and does not count.
+        expected = torch.stack([part[name] for part in parts]).sum() / 2
         torch.testing.assert_close(together[name], expected, **SAME)
 
 
@@ -180,7 +173,7 @@ def test_supervised_training_on_pairs_ignores_the_rejected_side() -> None:
 def test_everything_depends_on_the_video() -> None:
     model, clip = tiny.model(), tiny.clip(8)
     seen = model(pack([clip], 0))[0]
-    blind = model(pack([Clip(clip.prefix_ids, torch.zeros_like(clip.features_TNC), clip.branches)], 0))[0]
+    blind = model(pack([replace(clip, features_TNC=torch.zeros_like(clip.features_TNC))], 0))[0]
     assert ((seen.token_logits_NV - blind.token_logits_NV).abs().amax(-1) > 1e-3).all()
     assert ((seen.similarity_MT - blind.similarity_MT).abs().amax(-1) > 1e-3).all()
 
