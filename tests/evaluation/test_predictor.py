@@ -1,0 +1,200 @@
+"""The one way a model is asked: one prediction a question, in order, whatever the batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from d2vlm_pipeline.evaluation.predictor import ClipSource, Predictor, SwappedVideo, ZeroVideo
+from d2vlm_pipeline.model import generate as generation
+from d2vlm_pipeline.model.generate import FoundSpan, Generated, PromptClip, PromptQuestion
+from d2vlm_pipeline.timeline import EvidenceSegment, ModelRef, Prediction, Question, TimeBase
+from model.tiny import bundle, clock, features, sample
+
+FRAMES = {"a.mp4": 9, "b.mp4": 6, "c.mp4": 12}
+FORMS = ("tvg", "rar", "tem", "dvc", "absent")
+
+
+@dataclass
+class Shelf:
+    """Features of three clips, and which were asked for."""
+
+    seed: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
+        self.asked.append(video)
+        frames = FRAMES[video]
+        return features(frames, self.seed).numpy().astype(np.float16), clock(frames)
+
+
+def predictor(source: ClipSource, **values: Any) -> Predictor:
+    ref = ModelRef(name="tiny", version="3", digest="d" * 64)
+    settings = {"system": "sft", "max_new_tokens": 10, "seed": 4} | values
+    return Predictor(bundle=bundle(), source=source, ref=ref, **settings)
+
+
+def questions() -> list[Question]:
+    """Every form about every clip; neighbours are about different clips."""
+    return [
+        Question.of_sample(sample(form, id=f"{video}/{form}", video=video))
+        for form in FORMS
+        for video in FRAMES
+    ]
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[Prediction]:
+    return predictor(Shelf()).answer_batch(questions())
+
+
+def test_every_question_gets_its_answer_in_order(answers: list[Prediction]) -> None:
+    asked = questions()
+    assert [(p.sample_id, p.video, p.task, p.question) for p in answers] == [
+        (q.sample_id, q.video, q.task, q.question) for q in asked
+    ]
+    # An untrained model babbles, but about what it was asked.
+    assert len({answer.raw for answer in answers}) > 3
+
+
+@pytest.mark.parametrize("batch_questions", [1, 4])
+def test_an_answer_does_not_depend_on_the_batch(batch_questions: int, answers: list[Prediction]) -> None:
+    again = predictor(Shelf(), batch_questions=batch_questions).answer_batch(questions())
+    assert [answer.raw for answer in again] == [answer.raw for answer in answers]
+    for one, other in zip(again, answers, strict=True):
+        for a, b in zip(one.evidence, other.evidence, strict=True):
+            assert a.interval == b.interval and a.confidence == pytest.approx(b.confidence, abs=1e-5)
+
+
+def test_a_clip_is_fetched_once_a_batch() -> None:
+    shelf = Shelf()
+    predictor(shelf, batch_questions=6).answer_batch(questions()[:12])
+    assert shelf.asked == [*FRAMES, *FRAMES]
+
+
+def test_a_prediction_says_who_answered_what_and_how(answers: list[Prediction]) -> None:
+    for answer in answers:
+        assert answer.system == "sft" and answer.seed == 4
+        assert (answer.model.name, answer.model.version, answer.model.digest) == ("tiny", "3", "d" * 64)
+        assert answer.timebase_digest == clock(FRAMES[answer.video]).digest
+        assert answer.decoding["method"] == "greedy" and answer.decoding["max_new_tokens"] == 10
+        assert isinstance(answer.decoding["finished"], bool)
+
+
+def test_no_question_no_answer() -> None:
+    shelf = Shelf()
+    assert predictor(shelf).answer_batch([]) == []
+    assert shelf.asked == []
+
+
+def test_answers_stream() -> None:
+    shelf = Shelf()
+    stream = predictor(shelf, batch_questions=2).answer_all(iter(questions()))
+    assert next(stream).sample_id == "a.mp4/tvg"
+    assert len(shelf.asked) == 2
+
+
+@dataclass
+class Script:
+    """Stands for generation: remembers what it is given and answers what it is told."""
+
+    text: str
+    spans: Sequence[FoundSpan]
+    clips: list[PromptClip] = field(default_factory=list)
+    questions: list[PromptQuestion] = field(default_factory=list)
+    room: int = 0
+
+    def __call__(
+        self, model: object, clips: Sequence[PromptClip], asked: Sequence[PromptQuestion], *rest: int
+    ) -> list[Generated]:
+        self.clips, self.questions, self.room = list(clips), list(asked), rest[-1]
+        ids = bundle().tokenizer.encode(self.text, add_special_tokens=False)
+        return [Generated(ids, list(self.spans), finished=True) for _ in asked]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def install(text: str, *spans: FoundSpan) -> Script:
+        script = Script(text, spans)
+        monkeypatch.setattr(generation, "generate", script)
+        return script
+
+    return install
+
+
+def one(question: Question) -> Prediction:
+    (answer,) = predictor(Shelf()).answer_batch([question])
+    return answer
+
+
+def test_frames_become_seconds_of_the_clip_s_own_clock(scripted: Any) -> None:
+    scripted("<evi></evi>The event happens in <evi>.", FoundSpan(1, 3, 0.75), FoundSpan(2, 11, 1.0000001))
+    answer = one(questions()[2])
+    assert answer.video == "c.mp4" and answer.parsed
+    assert [(e.start_s, e.end_s, e.confidence) for e in answer.evidence] == [(0.5, 2.0, 0.75)]
+    (said,) = answer.answer_intervals
+    assert (said.start_s, said.end_s, said.confidence) == (1.0, 6.0, 1.0)
+    assert [segment.evidence for segment in answer.segments if isinstance(segment, EvidenceSegment)] == [0]
+    assert answer.answer == "The event happens in 1.0 - 6.0 s."
+    assert answer.raw == "<evi></evi>The event happens in <evi>."
+    assert answer.decoding["finished"] is True
+
+
+def test_what_cannot_be_parsed_is_kept_and_counted(scripted: Any) -> None:
+    scripted("The event happens soon.")
+    answer = one(questions()[0])
+    assert not answer.parsed and answer.parse_error is not None
+    assert answer.raw == "The event happens soon." and answer.evidence == ()
+
+
+def test_a_question_points_at_the_frames_of_its_intervals(scripted: Any) -> None:
+    script = scripted("</evi>(B) blue.")
+    question = next(q for q in questions() if q.sample_id == "a.mp4/rar")
+    assert one(question).parsed
+    (prompt,) = script.questions
+    assert prompt.clip == 0
+    # [0, 1) and [2.5, 3.5) at two frames a second.
+    assert [tuple(span) for span in prompt.spans] == [(0, 1), (5, 6)]
+    tokens = bundle().tokens
+    assert [prompt.ids[place] for place in prompt.evi_positions] == [tokens.evi, tokens.evi]
+    read = bundle().tokenizer.decode(list(prompt.ids))
+    assert "(A) red (B) blue" in read
+    assert list(prompt.ids[-2:]) == [tokens.end, tokens.assistant]
+
+
+def test_every_clip_of_a_batch_is_shown_once_with_a_slot_for_each_frame(scripted: Any) -> None:
+    script = scripted("</evi>No such event happens in the video.")
+    predictor(Shelf(), max_new_tokens=33).answer_batch(questions())
+    assert [len(clip.features_TNC) for clip in script.clips] == list(FRAMES.values())
+    assert [len(clip.prefix_ids) for clip in script.clips] == [1 + frames for frames in FRAMES.values()]
+    assert [prompt.clip for prompt in script.questions] == [0, 1, 2] * len(FORMS)
+    assert script.room == 33
+
+
+def test_zero_video_keeps_times_and_shows_nothing() -> None:
+    features_TNC, timebase = Shelf().clip("b.mp4")
+    zeros_TNC, times = ZeroVideo(Shelf()).clip("b.mp4")
+    assert features_TNC.any() and not zeros_TNC.any()
+    assert zeros_TNC.shape == features_TNC.shape and zeros_TNC.dtype == features_TNC.dtype
+    assert times == timebase
+
+
+def test_without_video_answers_do_not_depend_on_it(answers: list[Prediction]) -> None:
+    blind = predictor(ZeroVideo(Shelf(seed=0))).answer_batch(questions())
+    assert blind == predictor(ZeroVideo(Shelf(seed=1))).answer_batch(questions())
+    seen = predictor(Shelf(seed=1)).answer_batch(questions())
+    assert [answer.raw for answer in seen] != [answer.raw for answer in answers]
+    assert [answer.raw for answer in blind] != [answer.raw for answer in answers]
+
+
+def test_swapped_video_shows_another_clip_on_its_own_clock() -> None:
+    other = {"a.mp4": "b.mp4", "b.mp4": "c.mp4", "c.mp4": "a.mp4"}
+    swapped = SwappedVideo(Shelf(), other)
+    for name, shown in other.items():
+        features_TNC, timebase = swapped.clip(name)
+        expected_TNC, times = Shelf().clip(shown)
+        assert np.array_equal(features_TNC, expected_TNC) and timebase == times
+    (answer,) = predictor(swapped).answer_batch(questions()[:1])
+    assert answer.video == "a.mp4" and answer.timebase_digest == clock(FRAMES["b.mp4"]).digest
