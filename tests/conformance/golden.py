@@ -96,7 +96,7 @@ def official_model(folder: Path, changed: dict[str, Tensor] | None = None) -> D2
             rms_norm_eps=record["rms_norm_eps"],
             tie_embeddings=record["tie_word_embeddings"],
         ),
-        span=SpanConfig(method="best_run", threshold=0.6),
+        span=SpanConfig(method="best_run", threshold=0.6, decline=False),
         frame_tokens=1,
         frame_channels=record["hidden_size"],
         semantic_layer=record["h_semantic_layer"],

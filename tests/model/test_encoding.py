@@ -36,6 +36,17 @@ def test_no_event_no_evidence() -> None:
     assert not response.labels_KT.any()
 
 
+def test_the_row_that_declines_is_grounded_to_no_frame_where_asked_for() -> None:
+    asked = len(tiny.encoder().sample(tiny.sample("absent"), CLOCK).question_ids)
+    for grounded in (True, False):
+        encoder = tiny.encoder(SFTConfig(ground_absent=grounded))
+        branches = [encoder.sample(tiny.sample(form), CLOCK) for form in ("absent", "rar")]
+        batch = pack([encoder.clip(tiny.features(8), branches)], 0)
+        # A choice among options declines nothing.
+        assert batch.query_row_M.tolist() == [asked - 1] * grounded
+        assert batch.query_label_MT.tolist() == [[0.0] * 8] * grounded
+
+
 def test_three_events_twice_each_with_its_partner() -> None:
     sample = tiny.sample("dvc")
     (response,) = tiny.encoder().sample(sample, CLOCK).responses
