@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from e2e.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
@@ -53,7 +54,9 @@ def test_the_champion_answers_on_the_command_line(
 
     monkeypatch.chdir(damaged_run.root)
     clip = damaged_run.data / "01_raw" / "world" / "test-iid-0000.mp4"
-    asked = CliRunner().invoke(main, ["ask", str(clip), "When does a ball enter?", "--env", "smoke", "--json"])
+    asked = CliRunner().invoke(
+        main, ["ask", str(clip), "When does a ball enter?", "--env", "smoke", "--json"]
+    )
     assert asked.exit_code == 0, asked.output
     answer = Prediction.model_validate_json(asked.output)
     assert answer.model.alias == "champion"

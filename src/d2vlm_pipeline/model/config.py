@@ -47,9 +47,10 @@ class SpanConfig(StrictModel):
     is the maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
     ``threshold`` × max with the highest mean (method.md §6.2).
 
-    ``decline``: an answer's first `<evi>` is withheld where no frame is likelier inside than outside, since the
-    likeliest set of frames is then the empty one; the model goes on with its next choice, which says that the event
-    does not occur.
+    ``decline``: an answer's first `<evi>` is withheld where no frame is likelier inside than outside, since
+    the
+    likeliest set of frames is then the empty one; the model goes on with its next choice, which says that
+    the event does not occur.
     """
 
     method: Literal["max_likelihood", "best_run"] = "max_likelihood"

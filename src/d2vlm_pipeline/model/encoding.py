@@ -11,7 +11,14 @@ from transformers import PreTrainedTokenizerBase
 from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
 from d2vlm_pipeline.objectives import SFTConfig, frame_labels
-from d2vlm_pipeline.timeline import GROUNDED_TASKS, GroundedResponse, PreferencePair, Question, Sample, TimeBase
+from d2vlm_pipeline.timeline import (
+    GROUNDED_TASKS,
+    GroundedResponse,
+    PreferencePair,
+    Question,
+    Sample,
+    TimeBase,
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ class BranchEncoder:
         halves = len(places) // events if events else 0
         if ground_nowhere:
             # The row that declines evidence is a query, too: it should find nothing.
-            return Response(ids, [True] * len(ids), [], [], torch.zeros(1, len(timebase)), [], query_positions=[0])
+            return Response(
+                ids, [True] * len(ids), [], [], torch.zeros(1, len(timebase)), [], query_positions=[0]
+            )
         spans = [timebase.frames_of(interval) for interval in response.evidence]
         labels = frame_labels(response.evidence, timebase, self.labels)
         return Response(

@@ -44,7 +44,7 @@ class PromptQuestion:
 
 @dataclass(frozen=True)
 class FoundSpan:
-    """First and last frame of one emitted `<evi>`, how sure the model is, and whether any frame is likelier inside."""
+    """Frames of one emitted `<evi>`, how sure the model is, and whether any frame is likelier inside."""
 
     first: int
     last: int
@@ -185,7 +185,9 @@ class _Session:
         for row, row_logits in zip(rows.tolist(), logits, strict=True):
             real = row_logits[: int(self._state.frame_valid_BT[row].sum())]
             first, last = select_span(real, self._model.config.span)
-            found[row] = FoundSpan(first, last, interval_confidence(real, first, last), bool(real.max() > 0.0))
+            found[row] = FoundSpan(
+                first, last, interval_confidence(real, first, last), bool(real.max() > 0.0)
+            )
         return found
 
     def advance(self, chosen_Q: Tensor, spans: dict[int, FoundSpan]) -> None:

@@ -50,8 +50,8 @@ class PoolProjector(nn.Module):
         self.act = nn.GELU()
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(hidden_size, hidden_size)
-        # Rotary positions are relative: without a code of its own, a pooled interval cannot say when it was, and
-        # "the event after this one" cannot be asked for. Starts silent.
+        # Rotary positions are relative: without a code of its own, a pooled interval cannot say when it
+        # was, and "the event after this one" cannot be asked for. Starts silent.
         self.time = nn.Linear(2 * _TIME_WAVES, hidden_size, bias=False)
         nn.init.zeros_(self.time.weight)
 

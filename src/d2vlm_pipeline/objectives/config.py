@@ -18,7 +18,8 @@ class SFTConfig(StrictModel):
         labels: what a frame should answer to an event. ``hard``: 1 where at least half of the frame's display
             span lies in the event (the paper's binary labels); ``soft_seconds``: ``soft_base``^(−distance in
             seconds); ``soft_frames``: the official code's ``soft_base``^(−distance in frames).
-        ground_absent: where the event asked for does not occur, the state that declines it is grounded to no frame at
+        ground_absent: where the event asked for does not occur, the state that declines it is grounded to
+        no frame at
             all (neither paper nor official code gives such a query a target).
         grounding_weight: of the mean binary cross-entropy over evidence rows and frames (paper 1,
             official 10).
@@ -52,7 +53,9 @@ class FPOConfig(StrictModel):
     weight: float = Field(default=1.0, ge=0)
 
 
-OFFICIAL_SFT = SFTConfig(labels="soft_frames", ground_absent=False, soft_base=2.0, grounding_weight=10.0, consistency_weight=10.0)
+OFFICIAL_SFT = SFTConfig(
+    labels="soft_frames", ground_absent=False, soft_base=2.0, grounding_weight=10.0, consistency_weight=10.0
+)
 OFFICIAL_FPO = FPOConfig(
     beta_text=0.1, beta_grounding=0.1, grounding_mean=False, official_likelihood=True, weight=1.0
 )

@@ -1,4 +1,4 @@
-"""One training pipeline, used twice: SFT and FPO differ in their examples and in the model they start from."""
+"""One training pipeline, used twice: SFT and FPO differ in their examples and their start model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def train_phase(
 
 
 def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
-    """The phase of that name: `start` and `examples` name its input datasets; it makes `<namespace>_model`."""
+    """The phase of that name; `start` and `examples` are its inputs, it makes `<namespace>_model`."""
     shared = {"samples", "feature_store", "video_table"}
     template = Pipeline(
         [

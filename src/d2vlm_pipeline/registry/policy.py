@@ -119,7 +119,7 @@ def load_policy(path: Path | str) -> Policy:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}); mend the file") from None
     rules = record.get("promotion") if isinstance(record, dict) else None
     if not isinstance(rules, dict):
-        raise UserError(f"{path}: a promotion policy is a mapping `promotion:` with headline and gates; mend it")
+        raise UserError(f"{path}: a promotion policy is a mapping below `promotion:`; mend it")
     return policy_of(rules, str(path))
 
 

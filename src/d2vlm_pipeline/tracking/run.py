@@ -27,7 +27,9 @@ def current_run() -> OpenRun:
 
     run = mlflow.active_run()
     if run is None:
-        raise UserError("no MLflow run is open: start the pipeline with `kedro run`, with MLflow not switched off")
+        raise UserError(
+            "no MLflow run is open: start the pipeline with `kedro run`, with MLflow not switched off"
+        )
     uri = mlflow.get_tracking_uri()
     experiment = MlflowClient(tracking_uri=uri).get_experiment(run.info.experiment_id)
     tracking = TrackingConfig(

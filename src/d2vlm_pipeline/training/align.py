@@ -1,9 +1,13 @@
 """Alignment: teach a fresh backbone what frames show, from captions alone, before it is asked for intervals.
 
-Six tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at the end
-of a caption, name the words of that caption, so that what is seen and what is read come to lie in one space. One matches
-captions with frames drawn from the batch, a sigmoid per pair. Two are captioning: of single frames, given as evidence,
-and of the clip. One chooses, by its letter, the caption or the word of a given frame. No interval is ever a target.
+Six tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at
+the end
+of a caption, name the words of that caption, so that what is seen and what is read come to lie in one
+space. One matches
+captions with frames drawn from the batch, a sigmoid per pair. Two are captioning: of single frames, given
+as evidence,
+and of the clip. One chooses, by its letter, the caption or the word of a given frame. No interval is ever a
+target.
 """
 
 from __future__ import annotations
@@ -56,7 +60,8 @@ class AlignBatch:
 def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -> CaptionedClip:
     """Captions of a densely captioned clip: what is on the screen in each frame, and the clip's story in order."""
     shown = [
-        [event.caption for event in sample.events if event.start_s <= time_s < event.end_s] for time_s in timebase.times_s
+        [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
+        for time_s in timebase.times_s
     ]
     return CaptionedClip(
         features_TNC=features_TNC,
@@ -91,9 +96,13 @@ class AlignEncoder:
             words[row].index_put_((frame, token), torch.ones(len(token)), accumulate=True)
         shown = [self._frames(clip, rng) for clip in clips]
         read = torch.zeros(sum(map(len, shown)), len(self.tokenizer))
-        captions = [clip.frame_captions[at] for clip, at_frames in zip(clips, shown, strict=True) for at in at_frames]
+        captions = [
+            clip.frame_captions[at] for clip, at_frames in zip(clips, shown, strict=True) for at in at_frames
+        ]
         for row, caption in enumerate(captions):
-            read[row].index_add_(0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}"))))
+            read[row].index_add_(
+                0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}")))
+            )
         pool = sorted({caption for clip in clips for caption in clip.frame_captions if _is_plain(caption)})
         packed = pack(
             [self._clip(clip, at_frames, pool, rng) for clip, at_frames in zip(clips, shown, strict=True)],
@@ -103,14 +112,18 @@ class AlignEncoder:
         same = torch.tensor([[left == right for right in captions] for left in captions], dtype=torch.float32)
         return AlignBatch(packed, _normalised(words), _normalised(read), rows, same)
 
-    def _clip(self, clip: CaptionedClip, frames: Sequence[int], pool: Sequence[str], rng: random.Random) -> Clip:
+    def _clip(
+        self, clip: CaptionedClip, frames: Sequence[int], pool: Sequence[str], rng: random.Random
+    ) -> Clip:
         features = torch.from_numpy(clip.features_TNC).float()
         branches = [self._branch(f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
         for frame in frames:
             branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))
             branches.append(self._reading(clip.frame_captions[frame], len(features)))
         plain = [frame for frame in frames if _is_plain(clip.frame_captions[frame])]
-        branches.extend(self._choosing(clip.frame_captions[frame], frame, pool, rng) for frame in plain[:_CHOICES])
+        branches.extend(
+            self._choosing(clip.frame_captions[frame], frame, pool, rng) for frame in plain[:_CHOICES]
+        )
         return Clip(prefix_ids(len(features), self.tokens, FRAME_SLOT), features, branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
@@ -161,7 +174,9 @@ def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight
     valid = batch.packed.frame_valid_BT
     seen = functional.cross_entropy(model.words_of(state.frames_match_BTD[valid]), batch.words_BTV[valid])
     read = functional.cross_entropy(model.words_of(output.states_MD), batch.read_words_MV)
-    match = matching_loss(output.queries_MD, state.keys_BTD.flatten(0, 1)[batch.read_frame_M], batch.same_caption_MM)
+    match = matching_loss(
+        output.queries_MD, state.keys_BTD.flatten(0, 1)[batch.read_frame_M], batch.same_caption_MM
+    )
     figures = {"caption": caption, "seen_words": seen, "read_words": read, "match": match}
     return StepResult(caption + word_weight * (seen + read) + match_weight * match, figures)
 

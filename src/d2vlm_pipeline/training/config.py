@@ -22,8 +22,8 @@ class OptimConfig(StrictModel):
 class TrainConfig(StrictModel):
     """One phase: how long, in what portions, with what loss.
 
-    ``branches_per_clip`` bounds how many questions train behind one prefix in one step; which ones is drawn anew
-    each time the clip comes up.
+    ``branches_per_clip`` bounds how many questions train behind one prefix in one step; which ones is drawn
+    anew each time the clip comes up.
     """
 
     seed: int = Field(default=0, ge=0)

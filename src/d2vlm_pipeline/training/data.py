@@ -15,7 +15,8 @@ from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, pack
 from d2vlm_pipeline.model.tokens import PromptTokens, prefix_ids
 
-# Batches whose clips are drawn together and sorted by length before they are cut, so that padding stays small.
+# Batches whose clips are drawn together and sorted by length before they are cut, so that padding stays
+# small.
 _WINDOW = 8
 
 _Item = TypeVar("_Item")
@@ -31,7 +32,11 @@ class TrainingClip:
 
 
 def batches(
-    clips: Sequence[TrainingClip], tokens: PromptTokens, clips_per_step: int, branches_per_clip: int, seed: int
+    clips: Sequence[TrainingClip],
+    tokens: PromptTokens,
+    clips_per_step: int,
+    branches_per_clip: int,
+    seed: int,
 ) -> Iterator[PackedBatch]:
     """Packed batches without end; the order depends on the seed and the clips alone."""
     lengths = [len(clip.features_TNC) for clip in clips]
@@ -58,4 +63,6 @@ def _draw(clip: TrainingClip, tokens: PromptTokens, most: int, rng: random.Rando
     count = min(most, len(clip.branches))
     kept = sorted(rng.sample(range(len(clip.branches)), count))
     features = torch.from_numpy(clip.features_TNC).float()
-    return Clip(prefix_ids(len(features), tokens, FRAME_SLOT), features, [clip.branches[index] for index in kept])
+    return Clip(
+        prefix_ids(len(features), tokens, FRAME_SLOT), features, [clip.branches[index] for index in kept]
+    )

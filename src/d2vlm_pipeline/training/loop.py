@@ -33,7 +33,11 @@ class Curve:
 
 
 def run_phase(
-    name: str, model: nn.Module, step: Callable[[_Batch], StepResult], data: Iterator[_Batch], config: TrainConfig
+    name: str,
+    model: nn.Module,
+    step: Callable[[_Batch], StepResult],
+    data: Iterator[_Batch],
+    config: TrainConfig,
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve.
 
@@ -44,13 +48,17 @@ def run_phase(
     torch.manual_seed(derive_seed(config.seed, name) % 2**63)
     model.train()
     optimiser = build_optimiser(model, config.optim)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: lr_share(at, config.steps, config.optim))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda at: lr_share(at, config.steps, config.optim)
+    )
     points: list[dict[str, float]] = []
     window: list[dict[str, Tensor]] = []
     for at in track(range(1, config.steps + 1), name, unit="step"):
         result = step(next(data))
         if not torch.isfinite(result.loss):
-            raise UserError(f"{name}: the loss is {result.loss.item()} at step {at}; lower optim.learning_rate")
+            raise UserError(
+                f"{name}: the loss is {result.loss.item()} at step {at}; lower optim.learning_rate"
+            )
         optimiser.zero_grad(set_to_none=True)
         result.loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
@@ -80,8 +88,13 @@ def lr_share(at: int, steps: int, config: OptimConfig) -> float:
     if at < warmup:
         return (at + 1) / warmup
     progress = (at - warmup) / max(1, steps - warmup)
-    return config.final_share + (1.0 - config.final_share) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return config.final_share + (1.0 - config.final_share) * 0.5 * (
+        1.0 + math.cos(math.pi * min(1.0, progress))
+    )
 
 
 def _means(window: list[dict[str, Tensor]]) -> dict[str, float]:
-    return {name: float(torch.stack([figures[name].detach().float() for figures in window]).mean()) for name in window[0]}
+    return {
+        name: float(torch.stack([figures[name].detach().float() for figures in window]).mean())
+        for name in window[0]
+    }

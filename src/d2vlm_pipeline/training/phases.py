@@ -31,15 +31,23 @@ class Trained:
     curve: Curve
 
 
-def train_sft(start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig) -> Trained:
+def train_sft(
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+) -> Trained:
     """Supervised training on the true responses of the training split."""
     encoder = _encoder(start, config)
-    asked = [(sample.video, partial(encoder.sample, sample)) for sample in samples if sample.split == TRAIN_SPLIT]
+    asked = [
+        (sample.video, partial(encoder.sample, sample)) for sample in samples if sample.split == TRAIN_SPLIT
+    ]
     return _train("sft", start, _encode(asked, clips), config)
 
 
 def train_fpo(
-    start: ModelBundle, samples: Sequence[Sample], pairs: Sequence[PreferencePair], clips: StoredClips, config: TrainConfig
+    start: ModelBundle,
+    samples: Sequence[Sample],
+    pairs: Sequence[PreferencePair],
+    clips: StoredClips,
+    config: TrainConfig,
 ) -> Trained:
     """Preference optimisation on the pairs of the training split."""
     by_id = {sample.id: sample for sample in samples if sample.split == TRAIN_SPLIT}
@@ -56,7 +64,11 @@ def train_fpo(
 
 
 def train_align(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig, frames_per_clip: int
+    start: ModelBundle,
+    samples: Sequence[Sample],
+    clips: StoredClips,
+    config: TrainConfig,
+    frames_per_clip: int,
 ) -> Trained:
     """Alignment on captions: every densely captioned clip of the training split."""
     captioned = []
@@ -68,7 +80,9 @@ def train_align(
         raise UserError("align: no dvc sample in the training split; give densely captioned clips")
     bundle = _copy_of(start)
     encoder = AlignEncoder(bundle.tokenizer, bundle.tokens, frames_per_clip)
-    data = align_batches(captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order"))
+    data = align_batches(
+        captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
+    )
     step = partial(align_step, bundle.model, word_weight=1.0, match_weight=2.0)
     return Trained(bundle, run_phase("align", bundle.model, step, data, config))
 

@@ -6,7 +6,14 @@ from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput
 from d2vlm_pipeline.model.packing import PackedBatch
-from d2vlm_pipeline.objectives import FPOConfig, SFTConfig, SFTLoss, preference_loss, response_log_probs, sft_loss
+from d2vlm_pipeline.objectives import (
+    FPOConfig,
+    SFTConfig,
+    SFTLoss,
+    preference_loss,
+    response_log_probs,
+    sft_loss,
+)
 from d2vlm_pipeline.training.loop import StepResult
 
 
@@ -48,7 +55,9 @@ def fpo_step(model: D2VLM, batch: PackedBatch, sft: SFTConfig, fpo: FPOConfig) -
     return StepResult(supervised.total + fpo.weight * preference.loss, figures)
 
 
-def chosen_loss(output: ModelOutput, frame_valid_BT: Tensor, batch: PackedBatch, config: SFTConfig) -> SFTLoss:
+def chosen_loss(
+    output: ModelOutput, frame_valid_BT: Tensor, batch: PackedBatch, config: SFTConfig
+) -> SFTLoss:
     """The supervised loss of first responses; second ones are rejected and teach no imitation."""
     tokens = batch.branch_variant_R[batch.token_branch_N] == 1
     queries = batch.branch_variant_R[batch.query_branch_M] == 1

@@ -9,7 +9,7 @@ from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
 
 
 class MlflowReportHooks:
-    """Logs every dataset whose catalog entry says `metadata: {mlflow: curves | scores | file}` as it is saved."""
+    """Logs, as they are saved, datasets whose entry says `metadata: {mlflow: curves | scores | file}`."""
 
     def __init__(self) -> None:
         """No catalog yet."""

@@ -1,4 +1,4 @@
-"""captions of another world → aligned backbone; not part of the main job, which starts from the shipped one."""
+"""captions of another world → aligned backbone; the main job starts from the one that ships."""
 
 from kedro.pipeline import Node, Pipeline
 

@@ -46,7 +46,9 @@ class AnswerConfig(StrictModel):
     strips: PositiveInt = 8
 
 
-def held_out(samples: Sequence[Sample], answering: AnswerConfig, evaluation: EvaluationConfig) -> list[Sample]:
+def held_out(
+    samples: Sequence[Sample], answering: AnswerConfig, evaluation: EvaluationConfig
+) -> list[Sample]:
     """The samples that are scored, neighbours by clip.
 
     Raises:
@@ -54,14 +56,16 @@ def held_out(samples: Sequence[Sample], answering: AnswerConfig, evaluation: Eva
     """
     kept = [s for s in samples if s.split in answering.splits and s.task in evaluation.tasks]
     if not kept:
-        raise UserError(f"no sample in {', '.join(answering.splits)}: set answering.splits to a split of the data")
+        raise UserError(
+            f"no sample in {', '.join(answering.splits)}: set answering.splits to a split of the data"
+        )
     return sorted(kept, key=lambda sample: (sample.video, sample.id))
 
 
 def guess_answers(
     samples: list[Sample], rows: list[VideoRow], answering: AnswerConfig, evaluation: EvaluationConfig
 ) -> tuple[list[Prediction], ...]:
-    """Predictions of the systems that see no video, fitted on the training split: see `GUESSERS` for their order."""
+    """Predictions of the systems that see no video, fitted on the training split, in the order of `GUESSERS`."""
     train = [sample for sample in samples if sample.split == "train" and sample.task in evaluation.tasks]
     asked, durations = held_out(samples, answering, evaluation), clip_durations(rows)
     return tuple(BASELINES[name](train, durations, evaluation).predict(asked, durations) for name in GUESSERS)

@@ -44,7 +44,9 @@ def create_pipeline() -> Pipeline:
                 name="score_answers",
                 tags="cpu",
             ),
-            Node(draw_strips, [*scored, "fpo_predictions", *config], "strips", name="draw_strips", tags="cpu"),
+            Node(
+                draw_strips, [*scored, "fpo_predictions", *config], "strips", name="draw_strips", tags="cpu"
+            ),
         ]
     )
 

@@ -22,7 +22,11 @@ from d2vlm_pipeline.video.world import WorldConfig
 
 
 def stream_features(
-    rows: list[VideoRow], sampling: SamplingPolicy, encoder: EncoderConfig, limits: DecodeLimits, compute: ComputeConfig
+    rows: list[VideoRow],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    limits: DecodeLimits,
+    compute: ComputeConfig,
 ) -> FeatureStream:
     """Features of every accepted video, computed while they are saved."""
     return FeatureStream(extract_features(rows, sampling, encoder, limits, compute.workers))

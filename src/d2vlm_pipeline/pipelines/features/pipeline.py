@@ -31,7 +31,13 @@ def extraction_pipeline() -> Pipeline:
         [
             Node(
                 stream_features,
-                ["video_table", "params:sampling", "params:encoder", "params:decode_limits", "params:compute"],
+                [
+                    "video_table",
+                    "params:sampling",
+                    "params:encoder",
+                    "params:decode_limits",
+                    "params:compute",
+                ],
                 "feature_store",
                 name="extract_features",
                 tags="gpu",

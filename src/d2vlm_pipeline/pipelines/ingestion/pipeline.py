@@ -2,14 +2,25 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from d2vlm_pipeline.pipelines.ingestion.nodes import annotate_clips, probe_videos, read_annotations, render_clips
+from d2vlm_pipeline.pipelines.ingestion.nodes import (
+    annotate_clips,
+    probe_videos,
+    read_annotations,
+    render_clips,
+)
 
 
 def create_pipeline() -> Pipeline:
     """Render the demo world, then treat it like anybody's footage."""
     return Pipeline(
         [
-            Node(render_clips, ["params:world", "params:compute"], "world_clips", name="render_clips", tags="cpu"),
+            Node(
+                render_clips,
+                ["params:world", "params:compute"],
+                "world_clips",
+                name="render_clips",
+                tags="cpu",
+            ),
             Node(annotate_clips, "params:world", "raw_annotations", name="annotate_clips", tags="cpu"),
             Node(
                 probe_videos,
