@@ -58,7 +58,7 @@ class AlignBatch:
 
 
 def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -> CaptionedClip:
-    """Captions of a densely captioned clip: what is on the screen in each frame, and the clip's story in order."""
+    """Captions of a densely captioned clip: what each frame shows, and the story in order."""
     shown = [
         [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
         for time_s in timebase.times_s
@@ -140,7 +140,7 @@ class AlignEncoder:
         return Branch([*self._ids(asked), self.tokens.end, self.tokens.assistant], [], [], [response])
 
     def _choosing(self, caption: str, frame: int, pool: Sequence[str], rng: random.Random) -> Branch:
-        """Options behind letters; the frame is given as evidence, the answer is the right letter with its option."""
+        """Options behind letters; the frame is the evidence, the answer the right letter with its option."""
         place = rng.randrange(1, len(caption.split())) if rng.random() < 0.7 else None
         right = _option(caption, place)
         wrong = sorted({_option(other, place) for other in pool} - {right, ""})
@@ -168,7 +168,7 @@ def align_batches(
 
 
 def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight: float) -> StepResult:
-    """Cross-entropy of the captions + weighted cross-entropy of the words seen and read, + weighted matching."""
+    """Cross-entropy of the captions + weighted that of the words seen and read + weighted matching."""
     output, state = model(batch.packed)
     caption = functional.cross_entropy(output.token_logits_NV, batch.packed.token_id_N)
     valid = batch.packed.frame_valid_BT
@@ -182,7 +182,7 @@ def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight
 
 
 def matching_loss(queries_MD: Tensor, keys_MD: Tensor, same_MM: Tensor) -> Tensor:
-    """Binary cross-entropy of every caption against every frame; pairs that match weigh as much as those that do not."""
+    """Binary cross-entropy of every caption against every frame, both outcomes weighing the same."""
     logits = queries_MD @ keys_MD.T / math.sqrt(queries_MD.shape[-1])
     per_pair = functional.binary_cross_entropy_with_logits(logits, same_MM, reduction="none")
     matching = (per_pair * same_MM).sum() / same_MM.sum()

@@ -65,7 +65,7 @@ def held_out(
 def guess_answers(
     samples: list[Sample], rows: list[VideoRow], answering: AnswerConfig, evaluation: EvaluationConfig
 ) -> tuple[list[Prediction], ...]:
-    """Predictions of the systems that see no video, fitted on the training split, in the order of `GUESSERS`."""
+    """Predictions of the systems that see no video, fitted on the training split; order of `GUESSERS`."""
     train = [sample for sample in samples if sample.split == "train" and sample.task in evaluation.tasks]
     asked, durations = held_out(samples, answering, evaluation), clip_durations(rows)
     return tuple(BASELINES[name](train, durations, evaluation).predict(asked, durations) for name in GUESSERS)
