@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, pack
+from d2vlm_pipeline.model.packing import Clip, PackedBatch, pack
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig, response_log_probs
-from d2vlm_pipeline.training.steps import chosen_loss, fpo_step, sft_step
+from d2vlm_pipeline.training.steps import sft_step
 from model import tiny
 
 SAME = {"atol": 1e-5, "rtol": 1e-5}
@@ -94,14 +94,9 @@ def test_clips_of_any_length_in_one_batch_equal_clips_alone() -> None:
         assert_same_gradient(one.grad, other.grad)
 
 
-def pair_branch(form: str, frames: int) -> Branch:
-    sample = tiny.sample(form)
-    return tiny.encoder().pair(sample, tiny.pair(sample), tiny.clock(frames))
-
-
 def test_two_sides_behind_one_question_equal_each_alone() -> None:
     model, features = tiny.model(), tiny.features(8)
-    both = pair_branch("tem", 8)
+    both = tiny.pair_branch("tem", 8)
     sides = [replace(both, responses=[response]) for response in both.responses]
     clip = tiny.encoder().clip
     shared = compute(model, [[clip(features, [both])]])
@@ -112,7 +107,7 @@ def test_two_sides_behind_one_question_equal_each_alone() -> None:
 @pytest.mark.parametrize("fpo", [FPOConfig(), FPOConfig(grounding_mean=False, official_likelihood=True)])
 def test_a_response_has_one_likelihood_wherever_it_is_packed(fpo: FPOConfig) -> None:
     model, clip = tiny.model(), tiny.encoder().clip
-    first, second, other = pair_branch("tvg", 8), pair_branch("dvc", 8), pair_branch("tal", 12)
+    first, second, other = tiny.pair_branch("tvg", 8), tiny.pair_branch("dvc", 8), tiny.pair_branch("tal", 12)
     long, short = tiny.features(12), tiny.features(8)
     together = log_probs(model, pack([clip(long, [other]), clip(short, [first, second])], 0), fpo)
     alone = [
@@ -138,36 +133,6 @@ def log_probs(model: D2VLM, batch: PackedBatch, fpo: FPOConfig) -> Tensor:
         fpo,
     )
     return torch.stack([found.text_R, found.grounding_R])
-
-
-def test_the_losses_are_means_over_what_lies_in_the_batch() -> None:
-    model, config = tiny.model(), SFTConfig()
-    clips = [tiny.clip(8, ("tvg", "rar")), tiny.clip(5, ("dvc",))]
-    alone = [pack([replace(clip, branches=[branch])], 0) for clip in clips for branch in clip.branches]
-    together = sft_step(model, pack(clips, 0), config).figures
-    parts = [sft_step(model, batch, config).figures for batch in alone]
-    counts = torch.tensor([float(len(batch.token_id_N)) for batch in alone])
-    tokens = torch.stack([part["token"] for part in parts])
-    torch.testing.assert_close(together["token"], (tokens * counts).sum() / counts.sum(), **SAME)
-    for name in ("grounding", "consistency"):
-        # Of three responses, the choice among options has no evidence and does not count.
-        expected = torch.stack([part[name] for part in parts]).sum() / 2
-        torch.testing.assert_close(together[name], expected, **SAME)
-
-
-def test_supervised_training_on_pairs_ignores_the_rejected_side() -> None:
-    model, features = tiny.model(), tiny.features(8)
-    sample = tiny.sample("dvc")
-    clip = tiny.encoder().clip
-    true = pack([clip(features, [tiny.encoder().sample(sample, tiny.clock(8))])], 0)
-    paired = pack([clip(features, [pair_branch("dvc", 8)])], 0)
-    config = SFTConfig()
-    expected = sft_step(model, true, config)
-    torch.testing.assert_close(sft_step(model, paired, config).loss, expected.loss, **SAME)
-    result = fpo_step(model, paired, config, FPOConfig(weight=0.0))
-    torch.testing.assert_close(result.loss, expected.loss, **SAME)
-    output, state = model(paired)
-    chosen_loss(output, state.frame_valid_BT, paired, config).total.backward()
 
 
 def test_everything_depends_on_the_video() -> None:

@@ -158,3 +158,8 @@ def branches(frames: int, forms: tuple[str, ...] = EVERY_FORM) -> list[Branch]:
 
 def clip(frames: int, forms: tuple[str, ...] = EVERY_FORM, seed: int = 0) -> Clip:
     return encoder().clip(features(frames, seed), branches(frames, forms))
+
+
+def pair_branch(form: str, frames: int) -> Branch:
+    of = sample(form)
+    return encoder().pair(of, pair(of), clock(frames))

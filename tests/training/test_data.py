@@ -1,0 +1,92 @@
+"""Every clip comes up once an epoch, in an order that the seed alone decides."""
+
+import itertools
+import random
+from collections import Counter
+from dataclasses import fields
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from d2vlm_pipeline.model.packing import PackedBatch
+from d2vlm_pipeline.training.data import TrainingClip, batches, windowed_epoch
+from model import tiny
+
+lengths_of_clips = st.lists(st.integers(1, 40), max_size=60)
+
+
+@given(lengths=lengths_of_clips, size=st.integers(1, 5), seed=st.integers(0, 99))
+def test_an_epoch_holds_every_item_once(lengths: list[int], size: int, seed: int) -> None:
+    portions = windowed_epoch(range(len(lengths)), lengths, size, random.Random(seed))
+    assert sorted(itertools.chain.from_iterable(portions)) == list(range(len(lengths)))
+    assert all(1 <= len(portion) <= size for portion in portions)
+    assert len(portions) == -(-len(lengths) // size)
+    again = windowed_epoch(range(len(lengths)), lengths, size, random.Random(seed))
+    assert again == portions
+
+
+def test_portions_hold_items_of_like_length_in_no_order_of_length() -> None:
+    rng = random.Random(0)
+    lengths = [rng.randrange(1, 100) for _ in range(64)]
+    portions = windowed_epoch(range(64), lengths, 4, random.Random(1))
+    spread = [max(spans) - min(spans) for spans in ([lengths[at] for at in portion] for portion in portions)]
+    assert sum(spread) / len(spread) < 20  # drawn at random, four of them lie some 60 apart
+    shortest = [min(lengths[at] for at in portion) for portion in portions]
+    assert shortest != sorted(shortest) and shortest != sorted(shortest, reverse=True)
+
+
+def test_epochs_differ() -> None:
+    rng = random.Random(0)
+    first, second = (windowed_epoch(range(20), [1] * 20, 2, rng) for _ in range(2))
+    assert first != second
+
+
+def clips(count: int = 5) -> list[TrainingClip]:
+    frames = itertools.cycle((8, 5, 12))
+    return [
+        TrainingClip(f"{at}.mp4", tiny.features(number, seed=at).numpy(), tiny.branches(number))
+        for at, number in zip(range(count), frames, strict=False)
+    ]
+
+
+def draw(
+    number: int, clips_per_step: int = 2, branches_per_clip: int = 3, seed: int = 0
+) -> list[PackedBatch]:
+    return list(
+        itertools.islice(batches(clips(), tiny.tokens(), clips_per_step, branches_per_clip, seed), number)
+    )
+
+
+def same(one: PackedBatch, other: PackedBatch) -> bool:
+    return all(torch.equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+
+
+def test_the_seed_decides_the_batches() -> None:
+    assert all(same(one, other) for one, other in zip(draw(7), draw(7), strict=True))
+    assert not all(same(one, other) for one, other in zip(draw(7), draw(7, seed=1), strict=True))
+
+
+def test_every_clip_is_seen_once_an_epoch() -> None:
+    seen = [features[0, 0].tolist() for batch in draw(6) for features in batch.features_BTNC]
+    expected = Counter(str(clip.features_TNC[0, 0].tolist()) for clip in clips())
+    assert Counter(map(str, seen[:5])) == Counter(map(str, seen[5:])) == expected
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(1, 1), (3, 3), (6, 6), (50, 6)])
+def test_so_many_branches_train_behind_a_prefix(most: int, drawn: int) -> None:
+    for batch in draw(3, branches_per_clip=most):
+        counts = torch.bincount(batch.branch_clip_R)
+        assert counts.tolist() == [drawn] * len(batch.features_BTNC)
+
+
+def test_which_branches_train_changes_until_all_have() -> None:
+    found = Counter(
+        tuple(batch.token_id_N[batch.token_branch_N == branch].tolist())
+        for batch in draw(60)
+        for branch in range(len(batch.branch_clip_R))
+    )
+    responses = {tuple(branch.responses[0].token_ids) for branch in tiny.branches(8)}
+    assert set(found) == responses
+    assert max(found.values()) < 3 * min(found.values())

@@ -1,0 +1,138 @@
+"""The loop: schedule, optimiser, curve, and what it does when a loss goes wrong."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
+from d2vlm_pipeline.training.loop import StepResult, build_optimiser, lr_share, run_phase
+
+
+def config(steps: int = 10, log_every: int = 4, **optim: float) -> TrainConfig:
+    return TrainConfig(steps=steps, log_every=log_every, threads=1, optim=OptimConfig(**optim))
+
+
+def line(seed: int = 0) -> nn.Linear:
+    torch.manual_seed(seed)
+    return nn.Linear(3, 1)
+
+
+def points(seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        x = torch.randn(8, 3, generator=generator)
+        yield x, x @ torch.tensor([[1.0], [-2.0], [0.5]])
+
+
+def squares(model: nn.Module):
+    def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+        loss = (model(batch[0]) - batch[1]).square().mean()
+        return StepResult(loss, {"twice": 2 * loss})
+
+    return step
+
+
+def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
+    optim = OptimConfig(warmup_share=0.1, final_share=0.2)
+    shares = [lr_share(at, 100, optim) for at in range(101)]
+    assert shares[:10] == pytest.approx([0.1 * (at + 1) for at in range(10)])
+    assert shares[10] == 1.0
+    assert shares[55] == pytest.approx(0.6)  # half way down from 1 to 0.2
+    assert shares[100] == pytest.approx(0.2)
+
+
+@given(steps=st.integers(1, 300), warmup=st.floats(0, 0.99), final=st.floats(0, 1))
+def test_the_rate_has_one_peak_and_keeps_its_floor(steps: int, warmup: float, final: float) -> None:
+    optim = OptimConfig(warmup_share=warmup, final_share=final)
+    shares = [lr_share(at, steps, optim) for at in range(steps + 10)]
+    assert shares[0] > 0 and max(shares) == 1.0
+    assert all(min(shares[0], final) <= share <= 1 for share in shares)
+    rises = [after > before for before, after in itertools.pairwise(shares) if abs(after - before) > 1e-9]
+    assert rises == sorted(rises, reverse=True)
+    if round(warmup * steps) < steps > 1:
+        assert shares[steps:] == pytest.approx([final] * 10)
+
+
+def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2), nn.Linear(2, 2))
+    model[2].requires_grad_(False)
+    decaying, steady = build_optimiser(model, OptimConfig(weight_decay=0.3)).param_groups
+    assert [id(p) for p in decaying["params"]] == [id(model[0].weight)]
+    assert {id(p) for p in steady["params"]} == {id(model[0].bias), id(model[1].weight), id(model[1].bias)}
+    assert (decaying["weight_decay"], steady["weight_decay"]) == (0.3, 0.0)
+
+
+def test_the_curve_has_a_mean_for_every_stretch_and_the_last() -> None:
+    model = line()
+    losses: list[float] = []
+
+    def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+        result = squares(model)(batch)
+        losses.append(result.loss.item())
+        return result
+
+    curve = run_phase("fit", model, step, points(), config(steps=10, log_every=4)).points
+    assert [point["step"] for point in curve] == [4, 8, 10]
+    stretches = losses[:4], losses[4:8], losses[8:]
+    assert [point["loss"] for point in curve] == pytest.approx([sum(part) / len(part) for part in stretches])
+    assert [point["twice"] for point in curve] == pytest.approx([2 * point["loss"] for point in curve])
+    assert all(point["grad_norm"] > 0 for point in curve)
+    assert curve[-1]["lr"] == pytest.approx(1e-3 * 0.05)
+
+
+def test_a_phase_ends_in_evaluation_mode_having_learned() -> None:
+    model = line()
+    first, last = run_phase("fit", model, squares(model), points(), config(100, 50, learning_rate=0.1)).points
+    assert last["loss"] < 0.05 * first["loss"]
+    assert not model.training
+
+
+def test_no_step_is_longer_than_the_clipped_gradient() -> None:
+    """A loss a million times larger moves AdamW's first step no further, and is logged as it was."""
+    model, start = line(), line()
+
+    def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+        return StepResult(1e6 * squares(model)(batch).loss, {})
+
+    (point,) = run_phase("fit", model, step, points(), config(1, 1, learning_rate=0.01)).points
+    assert point["grad_norm"] > 1e5
+    assert (model.weight - start.weight).abs().max() < 0.011
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_phase_before_it_spoils_the_weights(bad: float) -> None:
+    model = line()
+    count = itertools.count(1)
+    kept: list[Tensor] = []
+
+    def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+        kept.append(model.weight.detach().clone())
+        scale = bad if next(count) == 3 else 1.0
+        return StepResult(scale * squares(model)(batch).loss, {})
+
+    with pytest.raises(UserError, match=rf"fit: the loss is {bad} at step 3; lower optim\.learning_rate"):
+        run_phase("fit", model, step, points(), config())
+    assert torch.equal(model.weight, kept[-1])
+
+
+def test_a_phase_follows_from_its_seed_whatever_was_drawn_before() -> None:
+    def weights(seed: int, name: str = "fit") -> list[float]:
+        model = nn.Sequential(line(), nn.Dropout(0.0))
+        drop = nn.Dropout(0.5)
+
+        def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+            return StepResult((model(drop(batch[0])) - batch[1]).square().mean(), {})
+
+        torch.rand(seed + 5)
+        run_phase(name, model, step, points(), TrainConfig(seed=seed, steps=5, threads=1))
+        return model[0].weight.flatten().tolist()
+
+    assert weights(1) == weights(1)
+    assert weights(1) != weights(2)
+    assert weights(1) != weights(1, "other")
