@@ -28,14 +28,20 @@ def save_certificate(folder: Path, *passed: bool) -> None:
         for number, is_kept in enumerate(passed)
     ]
     path = folder / "08_reporting" / "world_certificate.json"
-    AtomicDataset(filepath=str(path), dataset={"type": "json.JSONDataset"}).save({"checks": rows})
+    AtomicDataset(filepath=str(path), dataset={"type": "json.JSONDataset"}).save(
+        {"checks": rows, "skipped": [{"name": "a rare thing", "reason": "n = 3"}]}
+    )
 
 
 def test_the_certificate_is_shown_promise_by_promise(project: Path) -> None:
     save_certificate(project / "data", True, True)
     result = CliRunner().invoke(main, ["data", "check", "--world"])
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "ok      promise 0: 20.5 (at most 25)"
+    assert result.stdout.splitlines() == [
+        "ok      promise 0: 20.5 (at most 25)",
+        "ok      promise 1: 20.5 (at most 25)",
+        "skipped a rare thing: n = 3",
+    ]
 
 
 def test_a_broken_promise_is_an_error(project: Path) -> None:

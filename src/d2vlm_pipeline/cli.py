@@ -57,9 +57,12 @@ def check(ctx: click.Context, world: bool, env: str) -> None:
     """Show what the demo world promises beside what was measured; exit code 1 where a promise is broken."""
     from d2vlm_pipeline.orchestration.project import find_project, load_dataset
 
-    checks = load_dataset(find_project(), env, "world_certificate")["checks"]
+    certificate = load_dataset(find_project(), env, "world_certificate")
+    checks = certificate["checks"]
     for row in checks:
         click.echo(f"{'ok' if row['passed'] else 'BROKEN':<8}{row['name']}: {row['value']} ({row['limit']})")
+    for row in certificate["skipped"]:
+        click.echo(f"{'skipped':<8}{row['name']}: {row['reason']}")
     ctx.exit(0 if all(row["passed"] for row in checks) else 1)
 
 

@@ -136,6 +136,7 @@ def certify_world(
     _judge_questions(ledger, samples, config)
     _judge_baselines(ledger, samples, durations, evaluation)
     _judge_options(ledger, samples)
+    _judge_likeness(ledger, samples)
     _judge_features(ledger, plans, clips)
     return Certificate(world=config.digest, checks=ledger.checks, skipped=ledger.skipped)
 
@@ -227,6 +228,20 @@ def _judge_options(ledger: _Ledger, samples: Sequence[Sample]) -> None:
     ledger.fair("right answers given what is asked for, p of a chi-square test", by_answer, "questions")
 
 
+def _judge_likeness(ledger: _Ledger, samples: Sequence[Sample]) -> None:
+    """Wrong options made from the right one would give it away: it would be the one most like the others."""
+    name = "right options that are most like the others, %"
+    led, sizes = [], []
+    for sample in samples:
+        best = most_alike(sample.options or ())
+        # Where all are equally alike there is nothing to follow.
+        if sample.options and len(best) < len(sample.options):
+            led.append((sample.answer_index in best) / len(best))
+            sizes.append(len(sample.options))
+    if ledger.is_enough(name, len(led), "questions"):
+        _judge_choice(ledger, name, 100.0 * mean(led), sizes)
+
+
 def _judge_features(ledger: _Ledger, plans: Sequence[ClipPlan], clips: ClipSource | None) -> None:
     names = {
         "class": "object class that a linear probe reads on held-out clips, %",
@@ -242,6 +257,13 @@ def _judge_features(ledger: _Ledger, plans: Sequence[ClipPlan], clips: ClipSourc
         name = names[attribute]
         if ledger.is_enough(name, min(reading.train, reading.held_out), "frames"):
             ledger.at_least(name, 100.0 * reading.accuracy, PROBE_MIN[attribute])
+
+
+def most_alike(options: Sequence[str]) -> list[int]:
+    """Indices of the options that share the most words with the others."""
+    words = [set(option.split()) for option in options]
+    shared = [sum(len(own & other) for other in words if other is not own) for own in words]
+    return [index for index, count in enumerate(shared) if count == max(shared)]
 
 
 def chi_square_p(counts: Sequence[Sequence[int]]) -> float:

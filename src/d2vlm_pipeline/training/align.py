@@ -115,7 +115,7 @@ class AlignEncoder:
     def _clip(
         self, clip: CaptionedClip, frames: Sequence[int], pool: Sequence[str], rng: random.Random
     ) -> Clip:
-        features = torch.from_numpy(clip.features_TNC).float()
+        features = torch.from_numpy(np.array(clip.features_TNC, dtype=np.float32))
         branches = [self._branch(f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
         for frame in frames:
             branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))

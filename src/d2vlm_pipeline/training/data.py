@@ -51,7 +51,7 @@ def windowed_epoch(
 ) -> list[list[_Item]]:
     """All items once, in random portions of ``size`` whose lengths are alike."""
     order = rng.sample(range(len(items)), len(items))
-    portions = []
+    portions: list[list[int]] = []
     for start in range(0, len(order), size * _WINDOW):
         window = sorted(order[start : start + size * _WINDOW], key=lambda index: lengths[index])
         portions.extend(window[at : at + size] for at in range(0, len(window), size))
@@ -62,7 +62,8 @@ def windowed_epoch(
 def _draw(clip: TrainingClip, tokens: PromptTokens, most: int, rng: random.Random) -> Clip:
     count = min(most, len(clip.branches))
     kept = sorted(rng.sample(range(len(clip.branches)), count))
-    features = torch.from_numpy(clip.features_TNC).float()
+    # A copy: stored features are a read-only view of their file.
+    features = torch.from_numpy(np.array(clip.features_TNC, dtype=np.float32))
     return Clip(
         prefix_ids(len(features), tokens, FRAME_SLOT), features, [clip.branches[index] for index in kept]
     )

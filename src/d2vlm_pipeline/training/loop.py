@@ -60,7 +60,7 @@ def run_phase(
                 f"{name}: the loss is {result.loss.item()} at step {at}; lower optim.learning_rate"
             )
         optimiser.zero_grad(set_to_none=True)
-        result.loss.backward()
+        result.loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         optimiser.step()
         schedule.step()

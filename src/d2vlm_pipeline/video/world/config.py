@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from d2vlm_pipeline.artifacts import StrictModel, digest_json
 
 # Raised whenever the same configuration would render other pixels or ask other questions.
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 
 
 class SplitSizes(StrictModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from itertools import permutations
 
 from d2vlm_pipeline.artifacts import StrictModel, derive_seed
 from d2vlm_pipeline.video.world.config import WorldConfig
@@ -98,7 +99,7 @@ def _draw_triples(rng: random.Random, config: WorldConfig, duration_s: float) ->
     base = Triple(rng.choice(COLOURS), rng.choice(CLASSES), rng.choice(ACTIONS))
     distinct = [base]
     while len(distinct) < count - copies + 1:
-        candidate = _mutate(rng, rng.choice(distinct))
+        candidate = mutate(rng, rng.choice(distinct))
         if candidate not in distinct:
             distinct.append(candidate)
     triples = distinct + [base] * (copies - 1)
@@ -106,7 +107,8 @@ def _draw_triples(rng: random.Random, config: WorldConfig, duration_s: float) ->
     return triples
 
 
-def _mutate(rng: random.Random, triple: Triple) -> Triple:
+def mutate(rng: random.Random, triple: Triple) -> Triple:
+    """A near-miss: another value for one of the three attributes."""
     place = rng.randrange(3)
     pool = (COLOURS, CLASSES, ACTIONS)[place]
     value = rng.choice([option for option in pool if option != triple[place]])
@@ -121,9 +123,9 @@ def _schedule(
     lengths = _draw_lengths(rng, config, len(triples), duration_s)
     spans = list(_place(rng, lengths, duration_s))
     if draw < config.nested_share:
-        spans = _overlap_two(rng, spans, nested=True)
+        spans = _nest_two(rng, spans)
     elif draw < config.overlap_share:
-        spans = _overlap_two(rng, spans, nested=False)
+        spans = _overlap_two(rng, spans)
     # Two objects on the screen at once need a lane each, or one would hide the other.
     lanes = [0.34, 0.68]
     rng.shuffle(lanes)
@@ -167,19 +169,22 @@ def _place(rng: random.Random, lengths: list[float], duration_s: float) -> Itera
         clock_s, before_s = clock_s + length, cut_s
 
 
-def _overlap_two(
-    rng: random.Random, spans: list[tuple[float, float]], nested: bool
-) -> list[tuple[float, float]]:
-    """Move one event so that it overlaps its neighbour in time, or lies inside it where it fits."""
+def _nest_two(rng: random.Random, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Move one event into a longer one, half a second clear of both its ends."""
+    lengths = [end_s - start_s for start_s, end_s in spans]
+    pairs = [pair for pair in permutations(range(len(spans)), 2) if lengths[pair[1]] < lengths[pair[0]] - 1.0]
+    if not pairs:
+        return _overlap_two(rng, spans)
+    outer, inner = rng.choice(pairs)
+    start_s = rng.uniform(spans[outer][0] + 0.5, spans[outer][1] - lengths[inner] - 0.5)
+    return [*spans[:inner], (start_s, start_s + lengths[inner]), *spans[inner + 1 :]]
+
+
+def _overlap_two(rng: random.Random, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Move one event so that it overlaps the one before it in time."""
     first = rng.randrange(len(spans) - 1)
     (a_start, a_end), (b_start, b_end) = spans[first], spans[first + 1]
     a_len, b_len = a_end - a_start, b_end - b_start
-    if nested and b_len < a_len - 1.0:
-        start_s = rng.uniform(a_start + 0.5, a_end - b_len - 0.5)
-        return [*spans[: first + 1], (start_s, start_s + b_len), *spans[first + 2 :]]
-    if nested and a_len < b_len - 1.0:
-        start_s = rng.uniform(b_start + 0.5, b_end - a_len - 0.5)
-        return [*spans[:first], (start_s, start_s + a_len), *spans[first + 1 :]]
     start_s = a_end - rng.uniform(0.3, 0.6) * min(a_len, b_len)
     return [*spans[: first + 1], (start_s, start_s + b_len), *spans[first + 2 :]]
 

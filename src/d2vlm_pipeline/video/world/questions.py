@@ -9,7 +9,7 @@ from typing import NamedTuple
 from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.timeline import Event, Sample
 from d2vlm_pipeline.video.world.config import WorldConfig
-from d2vlm_pipeline.video.world.plan import ClipPlan, PlannedEvent
+from d2vlm_pipeline.video.world.plan import ClipPlan, PlannedEvent, mutate
 from d2vlm_pipeline.video.world.vocabulary import (
     ACTIONS,
     CLASSES,
@@ -18,6 +18,7 @@ from d2vlm_pipeline.video.world.vocabulary import (
     Query,
     Triple,
     caption,
+    near_miss,
     noun_phrase,
     partial_queries,
     query_phrase,
@@ -117,16 +118,20 @@ def _smallest(queries: list[Query], rng: random.Random, fits: Callable[[Query], 
 
 
 def _absent_query(clip: _Clip) -> Query:
-    """A description that no event meets, though some event shares all of it but one attribute."""
+    """A description that no event meets, of as many attributes as one that some event does meet.
+
+    Its length must not give it away. Where it names two attributes or more, some event shares all but one.
+    """
+    named = _single_query(clip, clip.rng.choice(clip.unique)).named
     while True:
         near = clip.rng.choice(clip.events).triple
         place = clip.rng.randrange(3)
         pool: tuple[str, ...] = (COLOURS, CLASSES, ACTIONS)[place]
         parts = [clip.rng.choice(pool) if index == place else kept for index, kept in enumerate(near)]
         other = Triple(*parts)  # type: ignore[arg-type]
-        query = _smallest(partial_queries(other), clip.rng, lambda query: not clip.matching(query))
-        if query is not None:
-            return query
+        absent = [query for query in partial_queries(other) if not clip.matching(query) and query[place]]
+        if fitting := [query for query in absent if query.named == named]:
+            return clip.rng.choice(fitting)
 
 
 def _single_query(clip: _Clip, event: PlannedEvent) -> Query:
@@ -271,9 +276,20 @@ def _attribute_choice(clip: _Clip) -> _Draft:
 
 
 def _caption_choice(clip: _Clip, event: PlannedEvent) -> tuple[tuple[str, ...], int, str]:
-    others = [caption(other.triple) for other in clip.events]
-    spare = [caption(event.triple._replace(colour=colour)) for colour in COLOURS]
-    return _choice(clip, caption(event.triple), others, spare)
+    """Captions of the clip's events; where it has too few, the drift from near-miss to near-miss goes on.
+
+    Made-up captions around the right one would give it away: it would be the one most like the others.
+    """
+    triples = list(dict.fromkeys(other.triple for other in clip.events))
+    shown = len(triples)
+    while len(triples) < _OPTIONS:
+        kin = [sum(near_miss(triple, other) for other in triples) for triple in triples]
+        lonely = [triple for triple, count in zip(triples, kin, strict=True) if count == min(kin)]
+        other = mutate(clip.rng, clip.rng.choice(lonely))
+        if other not in triples:
+            triples.append(other)
+    captions = [caption(triple) for triple in triples]
+    return _choice(clip, caption(event.triple), captions[:shown], captions[shown:])
 
 
 def _order_choice(clip: _Clip) -> _Draft:
