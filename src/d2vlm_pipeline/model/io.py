@@ -93,6 +93,8 @@ def load_model(directory: Path) -> ModelBundle:
             f"{directory}: made for prompt version {contract.prompt_version}, but this code writes "
             f"{PROMPT_VERSION}; train it again"
         )
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"{directory}/tokenizer.json is missing: this is not a model directory")
     model = build_model(config, seed=0)
     weights = _read_weights(directory / "model.safetensors")
     expected = _stored_weights(model)
