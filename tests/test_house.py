@@ -44,6 +44,14 @@ CATALOG = {
     "metrics": "08_reporting/metrics.json",
     "strips": "08_reporting/strips.png",
     "promotion_decision": "08_reporting/promotion.json",
+    "align.world_clips": "align/01_raw/world",
+    "align.raw_annotations": "align/01_raw/annotations.jsonl",
+    "align.video_table": "align/02_intermediate/videos.jsonl",
+    "align.samples": "align/03_primary/samples.jsonl",
+    "align.feature_store": "align/04_feature/store",
+    "align.aligned_model": "align/06_models/aligned",
+    "align.curves": "align/08_reporting/curves.json",
+    "align.quarantine": "align/08_reporting/quarantine.json",
 }
 
 
@@ -116,6 +124,7 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
     dataset = PersistedDataset.from_config(name, entry)
     assert isinstance(dataset, PersistedDataset)
     assert dataset.made_by in {
+        "align",
         "ingestion",
         "features",
         "preferences",

@@ -61,7 +61,7 @@ def test_three_events_twice_each_with_its_partner() -> None:
 def test_labels_are_of_the_kind_asked_for() -> None:
     encoder = tiny.encoder(SFTConfig(labels="soft_frames"))
     (response,) = encoder.sample(tiny.sample("tvg"), CLOCK).responses
-    assert response.labels_KT[0].tolist() == [0.5, 1, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]
+    assert response.labels_KT[0].tolist() == [0.5, 1, 1, 1, 0.5, 0.25, 0.125, 0.0625]
 
 
 def test_times_in_the_question_become_spans_in_order() -> None:

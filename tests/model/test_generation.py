@@ -140,15 +140,25 @@ def test_evidence_at_once_is_found_from_the_end_of_the_question(asked: Asked) ->
 
 
 def test_a_first_evi_that_no_frame_supports_is_withheld() -> None:
-    declining = decode_one(with_similarities(-1.0), ALL[0], evi_steps=(0, 3))
+    declining = decode_one(
+        with_similarities(-1.0, span=SpanConfig(decline_probability=0.0)), ALL[0], evi_steps=(0, 3)
+    )
     (answer,) = declining.answers
     others = declining.logits[0][0].clone()
     others[tiny.tokens().evi] = -torch.inf
     assert answer.token_ids[0] == others.argmax()
     # Once an answer has begun, what it points at is found, however unlikely.
     assert answer.token_ids[3] == tiny.tokens().evi and len(answer.spans) == 1
-    logits, _ = teacher_forced(with_similarities(-1.0), ALL[0], answer)
+    logits, _ = teacher_forced(
+        with_similarities(-1.0, span=SpanConfig(decline_probability=0.0)), ALL[0], answer
+    )
     torch.testing.assert_close(torch.cat(declining.logits), logits, **SAME)
+
+
+def test_evidence_that_the_model_is_certain_of_is_not_withheld() -> None:
+    certain = decode_one(with_similarities(-1.0), ALL[0], evi_steps=(0,))
+    (answer,) = certain.answers
+    assert answer.token_ids[0] == tiny.tokens().evi and len(answer.spans) == 1
 
 
 def test_nothing_is_withheld_where_not_asked_for() -> None:

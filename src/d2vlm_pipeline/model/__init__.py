@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from d2vlm_pipeline.model.build import build_model as build_model
+    from d2vlm_pipeline.model.bundle import Contract as Contract
+    from d2vlm_pipeline.model.bundle import ModelBundle as ModelBundle
     from d2vlm_pipeline.model.config import ModelConfig as ModelConfig
     from d2vlm_pipeline.model.d2vlm import D2VLM as D2VLM
-    from d2vlm_pipeline.model.io import Contract as Contract
-    from d2vlm_pipeline.model.io import ModelBundle as ModelBundle
     from d2vlm_pipeline.model.io import load_model as load_model
     from d2vlm_pipeline.model.io import save_half as save_half
     from d2vlm_pipeline.model.io import save_model as save_model
 
 _HOMES = {
     "D2VLM": "d2vlm",
-    "Contract": "io",
-    "ModelBundle": "io",
+    "Contract": "bundle",
+    "ModelBundle": "bundle",
     "ModelConfig": "config",
     "build_model": "build",
     "load_model": "io",

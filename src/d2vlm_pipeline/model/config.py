@@ -10,6 +10,9 @@ from d2vlm_pipeline.artifacts import StrictModel
 
 Compat = Literal["paper", "official"]
 
+# Raised whenever the same question would be written as other text.
+PROMPT_VERSION = "1"
+
 
 class BackboneConfig(StrictModel):
     """A small Llama trained from scratch; sizes in hidden units, layers and heads."""
@@ -48,14 +51,14 @@ class SpanConfig(StrictModel):
     ``threshold`` × max with the highest mean (method.md §6.2).
 
     ``decline``: an answer's first `<evi>` is withheld where no frame is likelier inside than outside, since
-    the
-    likeliest set of frames is then the empty one; the model goes on with its next choice, which says that
-    the event does not occur.
+    the likeliest set of frames is then the empty one, and where the language model itself gives its next
+    choice at least ``decline_probability``: a question whose event is certain is not declined.
     """
 
     method: Literal["max_likelihood", "best_run"] = "max_likelihood"
     threshold: float = Field(default=0.6, gt=0, le=1)
     decline: bool = True
+    decline_probability: float = Field(default=0.01, ge=0, le=1)
 
 
 class ModelConfig(StrictModel):
@@ -82,6 +85,12 @@ class ModelConfig(StrictModel):
             raise ValueError(
                 f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_compat(self) -> ModelConfig:
+        if self.compat == "official" and (self.span.method != "best_run" or self.span.decline):
+            raise ValueError("compat: official needs span: {method: best_run, decline: false}")
         return self
 
 

@@ -10,10 +10,11 @@ from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
-from d2vlm_pipeline.objectives import SFTConfig, frame_labels
+from d2vlm_pipeline.objectives import SFTConfig, frame_labels, official_labels, official_spans
 from d2vlm_pipeline.timeline import (
     GROUNDED_TASKS,
     GroundedResponse,
+    Interval,
     PreferencePair,
     Question,
     Sample,
@@ -53,7 +54,7 @@ class BranchEncoder:
         return Branch(
             question_ids=ids,
             question_evi_positions=prompt.places_of(self.tokens.evi, ids),
-            question_spans=[timebase.frames_of(span) for span in sample.query_spans],
+            question_spans=self._spans(sample.query_spans, timebase),
             responses=[self._response(response, timebase, ground_nowhere) for response in responses],
         )
 
@@ -67,13 +68,29 @@ class BranchEncoder:
             return Response(
                 ids, [True] * len(ids), [], [], torch.zeros(1, len(timebase)), [], query_positions=[0]
             )
-        spans = [timebase.frames_of(interval) for interval in response.evidence]
-        labels = frame_labels(response.evidence, timebase, self.labels)
+        labels = self._labels(response.evidence, timebase)
         return Response(
             token_ids=ids,
             supervised=[True] * len(ids),
             evi_positions=places,
-            evidence=spans * halves,
+            evidence=self._spans(response.evidence, timebase) * halves,
             labels_KT=labels.repeat(halves, 1) if halves else labels,
             pairs=[(k, k + events) for k in range(events)] if halves == 2 else [],
         )
+
+    def _spans(self, intervals: Sequence[Interval], timebase: TimeBase) -> list[tuple[int, int]]:
+        if self.labels.labels == "soft_frames":
+            return official_spans(_frame_pairs(intervals, timebase), len(timebase))
+        return [timebase.frames_of(interval) for interval in intervals]
+
+    def _labels(self, intervals: Sequence[Interval], timebase: TimeBase) -> torch.Tensor:
+        if self.labels.labels == "soft_frames":
+            pairs = _frame_pairs(intervals, timebase)
+            return official_labels(pairs, len(timebase), self.labels.soft_base, rounded=True)
+        return frame_labels(intervals, timebase, self.labels)
+
+
+def _frame_pairs(intervals: Sequence[Interval], timebase: TimeBase) -> list[tuple[float, float]]:
+    """Seconds as the official code counts them: in frames, at 1 fps the seconds themselves."""
+    frames_per_s = len(timebase) / timebase.end_s
+    return [(interval.start_s * frames_per_s, interval.end_s * frames_per_s) for interval in intervals]

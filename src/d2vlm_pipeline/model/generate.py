@@ -85,7 +85,7 @@ def generate(
         chosen = logits.argmax(-1)
         spans = session.find_spans(chosen == evi_id)
         if step == 0 and model.config.span.decline:
-            chosen, spans = _decline(logits, chosen, spans, evi_id)
+            chosen, spans = _decline(logits, chosen, spans, evi_id, model.config.span.decline_probability)
         for row, answer in enumerate(answers):
             _record(answer, int(chosen[row]), spans.get(row), end_id)
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
@@ -95,17 +95,16 @@ def generate(
 
 
 def _decline(
-    logits_QV: Tensor, chosen_Q: Tensor, spans: dict[int, FoundSpan], evi_id: int
+    logits_QV: Tensor, chosen_Q: Tensor, spans: dict[int, FoundSpan], evi_id: int, least: float
 ) -> tuple[Tensor, dict[int, FoundSpan]]:
-    """Withhold a first `<evi>` that no frame supports: the best other token stands in its place."""
-    rows = [row for row, span in spans.items() if not span.supported]
-    if not rows:
-        return chosen_Q, spans
-    others = logits_QV[rows].clone()
-    others[:, evi_id] = -torch.inf
+    """Withhold a first `<evi>` that no frame supports, where the best other token is at least that likely."""
+    others = logits_QV.softmax(-1)
+    others[:, evi_id] = 0.0
+    probability, token = others.max(-1)
+    rows = [row for row, span in spans.items() if not span.supported and float(probability[row]) >= least]
     chosen = chosen_Q.clone()
-    chosen[rows] = others.argmax(-1)
-    return chosen, {row: span for row, span in spans.items() if span.supported}
+    chosen[rows] = token[rows]
+    return chosen, {row: span for row, span in spans.items() if row not in rows}
 
 
 def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 
 from d2vlm_pipeline.artifacts import (
     StrictModel,
@@ -19,44 +18,12 @@ from d2vlm_pipeline.artifacts import (
     read_manifest,
     validation_reason,
 )
-from d2vlm_pipeline.features.encoder import EncoderConfig
 from d2vlm_pipeline.model.build import build_model
-from d2vlm_pipeline.model.config import Compat, ModelConfig
+from d2vlm_pipeline.model.bundle import Contract, ModelBundle
+from d2vlm_pipeline.model.config import PROMPT_VERSION, ModelConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.tokens import PROMPT_VERSION, PromptTokens
-from d2vlm_pipeline.timeline import SamplingPolicy
 
 _Record = TypeVar("_Record", bound=StrictModel)
-
-
-class Contract(StrictModel):
-    """What a model was trained on and therefore needs: sampling, encoder, prompt."""
-
-    sampling: SamplingPolicy
-    encoder: EncoderConfig
-    encoder_digest: str
-    prompt_version: str = PROMPT_VERSION
-    compat: Compat = "paper"
-
-
-@dataclass(frozen=True)
-class ModelBundle:
-    """A model with all it needs to answer.
-
-    ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just
-    trained has neither.
-    """
-
-    model: D2VLM
-    tokenizer: PreTrainedTokenizerBase
-    contract: Contract
-    directory: Path | None = None
-    digest: str = ""
-
-    @property
-    def tokens(self) -> PromptTokens:
-        """The special tokens of the bundle's tokenizer."""
-        return PromptTokens.of(self.tokenizer)
 
 
 def save_model(bundle: ModelBundle, directory: Path) -> None:

@@ -27,7 +27,7 @@ def max_likelihood_span(logits_T: np.ndarray) -> tuple[int, int]:
     """The run [a, b] that maximises Π_in σ(z)·Π_out (1 − σ(z)).
 
     The logarithm is a constant plus Σ_{a..b} z, so this is the maximum-sum non-empty run; of equal sums the
-    earliest start and the shortest run win.
+    one that ends first wins, and of those the longest.
     """
     total = np.concatenate([[0.0], np.cumsum(logits_T, dtype=np.float64)])
     lowest_before = np.minimum.accumulate(total[:-1])

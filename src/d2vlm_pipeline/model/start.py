@@ -42,6 +42,8 @@ def start_model(
                 "`kedro run --pipelines align` and point start.directory at its result, "
                 "or set start.kind to scratch"
             )
+    # The architecture is the aligned one's; how intervals are read off its similarities is not part of it.
+    bundle.model.config = bundle.model.config.model_copy(update={"span": config.span})
     return bundle
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.timeline import EVI, EVI_END, Question
 
-PROMPT_VERSION = "1"
 PAD, USER, ASSISTANT, END = "<pad>", "<|user|>", "<|assistant|>", "<|end|>"
-_LETTERS = "ABCDEFGHIJ"
+_LETTERS = ascii_uppercase
+OPTION_LETTERS = "ABCDE"
+_CONTROL = (PAD, USER, ASSISTANT, END)
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,7 @@ class PromptTokens:
         names = (PAD, USER, ASSISTANT, END, EVI, EVI_END)
         missing = [name for name in names if name not in vocabulary]
         if missing:
-            raise UserError(
-                f"the tokenizer lacks {' '.join(missing)}: add them as special tokens before training"
-            )
+            raise UserError(f"the tokenizer lacks {' '.join(missing)}: add them before training")
         return cls(*(vocabulary[name] for name in names))
 
 
@@ -57,6 +57,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # An option's letter is one token right before its words: one step of attention finds it by them.
+    tokenizer.add_tokens([f"({letter})" for letter in OPTION_LETTERS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -86,8 +88,16 @@ def prefix_ids(frames: int, tokens: PromptTokens, slot: int) -> list[int]:
 
 
 def question_ids(question: Question, tokenizer: PreTrainedTokenizerBase, tokens: PromptTokens) -> list[int]:
-    """What follows the frames up to where the response begins."""
-    return [*encode(question_text(question), tokenizer), tokens.end, tokens.assistant]
+    """What follows the frames up to where the response begins.
+
+    Raises:
+        UserError: the question contains a token that structures the prompt.
+    """
+    text = question_text(question)
+    for control in _CONTROL:
+        if control in text:
+            raise UserError(f"the question contains {control}, which structures the prompt; remove it")
+    return [*encode(text, tokenizer), tokens.end, tokens.assistant]
 
 
 def response_ids(text: str, tokenizer: PreTrainedTokenizerBase, tokens: PromptTokens) -> list[int]:

@@ -1,13 +1,10 @@
 """Alignment: teach a fresh backbone what frames show, from captions alone, before it is asked for intervals.
 
-Six tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state at
-the end
-of a caption, name the words of that caption, so that what is seen and what is read come to lie in one
-space. One matches
-captions with frames drawn from the batch, a sigmoid per pair. Two are captioning: of single frames, given
-as evidence,
-and of the clip. One chooses, by its letter, the caption or the word of a given frame. No interval is ever a
-target.
+Six tasks share the prefix of a clip. Two meet in the shared embedding: each frame's state, and the state
+at the end of a caption, name the words of that caption, so that what is seen and what is read come to lie
+in one space. One matches captions with frames drawn from the batch, a sigmoid per pair. Two are captioning:
+of single frames, given as evidence, and of the clip. One chooses, by its letter, the caption or the word of
+a frame or of a text. No interval is ever a target.
 """
 
 from __future__ import annotations
@@ -121,9 +118,9 @@ class AlignEncoder:
             branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))
             branches.append(self._reading(clip.frame_captions[frame], len(features)))
         plain = [frame for frame in frames if _is_plain(clip.frame_captions[frame])]
-        branches.extend(
-            self._choosing(clip.frame_captions[frame], frame, pool, rng) for frame in plain[:_CHOICES]
-        )
+        for frame in plain[:_CHOICES]:
+            branches.append(self._choosing(clip.frame_captions[frame], frame, pool, rng))
+            branches.append(self._choosing(rng.choice(pool), None, pool, rng))
         return Clip(prefix_ids(len(features), self.tokens, FRAME_SLOT), features, branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
@@ -137,18 +134,27 @@ class AlignEncoder:
         supervised = [place not in given for place in range(len(ids))]
         evidence = [(frame, frame)] * len(given)
         response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [], query_positions=[])
-        return Branch([*self._ids(asked), self.tokens.end, self.tokens.assistant], [], [], [response])
+        return Branch(
+            [*encode(asked, self.tokenizer), self.tokens.end, self.tokens.assistant], [], [], [response]
+        )
 
-    def _choosing(self, caption: str, frame: int, pool: Sequence[str], rng: random.Random) -> Branch:
-        """Options behind letters; the frame is the evidence, the answer the right letter with its option."""
-        place = rng.randrange(1, len(caption.split())) if rng.random() < 0.7 else None
+    def _choosing(self, caption: str, frame: int | None, pool: Sequence[str], rng: random.Random) -> Branch:
+        """Options behind letters; the answer is the right one's letter with its words.
+
+        Which one is right is seen in a given frame, or read: then the words stand before the options.
+        """
+        words = caption.split()
+        place = rng.randrange(1, len(words)) if len(words) > 1 and rng.random() < 0.7 else None
         right = _option(caption, place)
         wrong = sorted({_option(other, place) for other in pool} - {right, ""})
         options = [right, *rng.sample(wrong, min(3, len(wrong)))]
         rng.shuffle(options)
         asked = " ".join(f"({letter}) {option}" for letter, option in zip(_LETTERS, options, strict=False))
         letter = _LETTERS[options.index(right)]
-        return self._branch(f"{EVI}{EVI_END}({letter}) {right}.", given=(0,), frame=frame, asked=f" {asked}")
+        answer = f"{EVI_END}({letter}) {right}."
+        if frame is None:
+            return self._branch(answer, given=(), frame=0, asked=f" {right}? {asked}")
+        return self._branch(f"{EVI}{answer}", given=(0,), frame=frame, asked=f" {asked}")
 
     def _reading(self, caption: str, frames: int) -> Branch:
         """A caption where questions stand; the state at its end is a query without a target."""

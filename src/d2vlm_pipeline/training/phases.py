@@ -13,6 +13,7 @@ from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.packing import Branch
+from d2vlm_pipeline.objectives import OFFICIAL_SFT
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
@@ -88,6 +89,16 @@ def train_align(
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
+    """Encoder of the phase.
+
+    Raises:
+        UserError: model and objective disagree on whether they follow the official code.
+    """
+    if (start.model.config.compat == "official") != (config.sft == OFFICIAL_SFT):
+        raise UserError(
+            "model.compat is official exactly where the objective is: set sft.labels, ground_absent and both "
+            "weights to the official values, or model.compat to paper"
+        )
     return BranchEncoder(start.tokenizer, start.tokens, config.sft)
 
 

@@ -1,0 +1,50 @@
+"""A model with all it needs to answer, and the contract that its inputs must meet. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.features.encoder import EncoderConfig
+from d2vlm_pipeline.model.config import PROMPT_VERSION, Compat
+from d2vlm_pipeline.timeline import SamplingPolicy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from d2vlm_pipeline.model.d2vlm import D2VLM
+    from d2vlm_pipeline.model.tokens import PromptTokens
+
+
+class Contract(StrictModel):
+    """What a model was trained on and therefore needs: sampling, encoder, prompt."""
+
+    sampling: SamplingPolicy
+    encoder: EncoderConfig
+    encoder_digest: str
+    prompt_version: str = PROMPT_VERSION
+    compat: Compat = "paper"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A model with all it needs to answer.
+
+    ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just
+    trained has neither.
+    """
+
+    model: D2VLM
+    tokenizer: PreTrainedTokenizerBase
+    contract: Contract
+    directory: Path | None = None
+    digest: str = ""
+
+    @property
+    def tokens(self) -> PromptTokens:
+        """The special tokens of the bundle's tokenizer."""
+        from d2vlm_pipeline.model.tokens import PromptTokens
+
+        return PromptTokens.of(self.tokenizer)
