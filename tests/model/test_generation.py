@@ -168,7 +168,7 @@ def test_nothing_is_withheld_where_not_asked_for() -> None:
 
 
 def test_one_answer_declines_while_another_does_not() -> None:
-    model = tiny.model()
+    model = tiny.model(span=SpanConfig(decline_probability=0.0))
     # Sixteen questions of random weights: some find a frame at once, some none.
     every = [
         Asked(frames, form, seed)

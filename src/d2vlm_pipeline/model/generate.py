@@ -98,9 +98,10 @@ def _decline(
     logits_QV: Tensor, chosen_Q: Tensor, spans: dict[int, FoundSpan], evi_id: int, least: float
 ) -> tuple[Tensor, dict[int, FoundSpan]]:
     """Withhold a first `<evi>` that no frame supports, where the best other token is at least that likely."""
-    others = logits_QV.softmax(-1)
-    others[:, evi_id] = 0.0
-    probability, token = others.max(-1)
+    others = logits_QV.clone()
+    others[:, evi_id] = -torch.inf
+    token = others.argmax(-1)
+    probability = logits_QV.softmax(-1).gather(1, token[:, None]).squeeze(1)
     rows = [row for row, span in spans.items() if not span.supported and float(probability[row]) >= least]
     chosen = chosen_Q.clone()
     chosen[rows] = token[rows]

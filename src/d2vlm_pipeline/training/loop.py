@@ -60,13 +60,13 @@ def run_phase(
                 f"{name}: the loss is {result.loss.item()} at step {at}; lower optim.learning_rate"
             )
         optimiser.zero_grad(set_to_none=True)
-        result.loss.backward()  # type: ignore[no-untyped-call]
+        result.loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         optimiser.step()
         schedule.step()
         window.append({"loss": result.loss.detach(), "grad_norm": norm, **result.figures})
         if at % config.log_every == 0 or at == config.steps:
-            points.append({"step": float(at), "lr": schedule.get_last_lr()[0], **_means(window)})
+            points.append({"step": float(at), "lr": float(schedule.get_last_lr()[0]), **_means(window)})
             window.clear()
     model.eval()
     return Curve(points)
