@@ -71,5 +71,6 @@ def preference_loss(
     text = log_probs.text_R[chosen_P] - log_probs.text_R[rejected_P]
     grounding = log_probs.grounding_R[chosen_P] - log_probs.grounding_R[rejected_P]
     margin = config.beta_text * text + config.beta_grounding * grounding
-    accuracy = (margin.detach() > 0).float().mean()
-    return PreferenceLoss(-functional.logsigmoid(margin).mean(), margin.detach(), accuracy)
+    pairs = max(1, len(margin))  # a batch may hold no pair at all
+    accuracy = (margin.detach() > 0).float().sum() / pairs
+    return PreferenceLoss(-functional.logsigmoid(margin).sum() / pairs, margin.detach(), accuracy)

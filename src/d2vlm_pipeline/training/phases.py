@@ -14,7 +14,7 @@ from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.packing import Branch
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
-from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
+from d2vlm_pipeline.timeline import GROUNDED_TASKS, PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
@@ -22,6 +22,7 @@ from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 
 TRAIN_SPLIT = "train"
+_NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def train_fpo(
             )
         sample = by_id[pair.sample_id]
         asked.append((sample.video, partial(encoder.pair, sample, pair)))
+    # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
+    if not asked:
+        raise UserError(_NOTHING)
+    absent = [sample for sample in by_id.values() if sample.task in GROUNDED_TASKS and not sample.events]
+    asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
     return _train("fpo", start, _encode(asked, clips), config)
 
 
@@ -111,7 +117,7 @@ def _encode(asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips) ->
             times[video] = clips.clip(video)[1]
         found[video].append(make(times[video]))
     if not found:
-        raise UserError("nothing to train on: the training split has no examples; see the quarantine report")
+        raise UserError(_NOTHING)
     return [TrainingClip(video, clips.clip(video)[0], found[video]) for video in sorted(found)]
 
 

@@ -39,18 +39,19 @@ def fpo_step(model: D2VLM, batch: PackedBatch, sft: SFTConfig, fpo: FPOConfig) -
         len(batch.branch_variant_R),
         fpo,
     )
-    chosen = (batch.branch_variant_R == 1).nonzero().squeeze(1)
     rejected = (batch.branch_variant_R == 2).nonzero().squeeze(1)
+    # A pair's two sides follow one another; responses without a rejected side only keep what was learned.
+    chosen = rejected - 1
     preference = preference_loss(log_probs, chosen, rejected, fpo)
     figures = {
         **_figures(supervised),
         "preference": preference.loss,
-        "margin": preference.margin_P.mean(),
+        "margin": _mean(preference.margin_P),
         "preference_accuracy": preference.accuracy,
-        "chosen_text": log_probs.text_R[chosen].mean(),
-        "chosen_grounding": log_probs.grounding_R[chosen].mean(),
-        "rejected_text": log_probs.text_R[rejected].mean(),
-        "rejected_grounding": log_probs.grounding_R[rejected].mean(),
+        "chosen_text": _mean(log_probs.text_R[chosen]),
+        "chosen_grounding": _mean(log_probs.grounding_R[chosen]),
+        "rejected_text": _mean(log_probs.text_R[rejected]),
+        "rejected_grounding": _mean(log_probs.grounding_R[rejected]),
     }
     return StepResult(supervised.total + fpo.weight * preference.loss, figures)
 
@@ -78,3 +79,8 @@ def chosen_loss(
 
 def _figures(loss: SFTLoss) -> dict[str, Tensor]:
     return {"token": loss.token, "grounding": loss.grounding, "consistency": loss.consistency}
+
+
+def _mean(values_P: Tensor) -> Tensor:
+    """Mean over the pairs of a batch, 0 where it holds none."""
+    return values_P.sum() / max(1, len(values_P))
