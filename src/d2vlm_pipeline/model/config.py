@@ -58,7 +58,7 @@ class SpanConfig(StrictModel):
     method: Literal["max_likelihood", "best_run"] = "max_likelihood"
     threshold: float = Field(default=0.6, gt=0, le=1)
     decline: bool = True
-    decline_probability: float = Field(default=0.01, ge=0, le=1)
+    decline_probability: float = Field(default=0.05, ge=0, le=1)
 
 
 class ModelConfig(StrictModel):
