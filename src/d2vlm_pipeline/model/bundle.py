@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class ModelBundle:
     directory: Path | None = None
     digest: str = ""
 
-    @property
+    @cached_property
     def tokens(self) -> PromptTokens:
         """The special tokens of the bundle's tokenizer."""
         from d2vlm_pipeline.model.tokens import PromptTokens

@@ -20,7 +20,7 @@ from d2vlm_pipeline.model.d2vlm import (
     pool_spans,
     similarity,
 )
-from d2vlm_pipeline.model.packing import FRAME_SLOT
+from d2vlm_pipeline.model.packing import pad_prefixes
 from d2vlm_pipeline.model.spans import interval_confidence, select_span
 
 
@@ -120,18 +120,9 @@ def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) 
 
 
 def _prefix(model: D2VLM, clips: Sequence[PromptClip]) -> PrefixState:
-    length = max(len(clip.prefix_ids) for clip in clips)
-    frames = max(len(clip.features_TNC) for clip in clips)
-    ids = torch.zeros(len(clips), length, dtype=torch.long)
-    valid = torch.zeros(len(clips), length, dtype=torch.bool)
-    features = torch.zeros(len(clips), frames, *clips[0].features_TNC.shape[1:])
-    frame_valid = torch.zeros(len(clips), frames, dtype=torch.bool)
-    for row, clip in enumerate(clips):
-        ids[row, : len(clip.prefix_ids)] = torch.tensor(clip.prefix_ids)
-        valid[row, : len(clip.prefix_ids)] = True
-        features[row, : len(clip.features_TNC)] = clip.features_TNC
-        frame_valid[row, : len(clip.features_TNC)] = True
-    return model.run_prefix(ids.clamp(min=0), valid, ids == FRAME_SLOT, model.project(features), frame_valid)
+    padded = pad_prefixes([clip.prefix_ids for clip in clips], [clip.features_TNC for clip in clips])
+    frames = model.project(padded.features_BTNC)
+    return model.run_prefix(padded.ids_BP, padded.valid_BP, padded.slot_BP, frames, padded.frame_valid_BT)
 
 
 class _Session:

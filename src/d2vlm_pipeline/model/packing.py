@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -92,6 +93,16 @@ class PackedBatch:
         return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
+class PaddedPrefixes(NamedTuple):
+    """Prefixes of B clips on P positions, with the features of up to T frames each."""
+
+    ids_BP: Tensor
+    valid_BP: Tensor
+    slot_BP: Tensor
+    features_BTNC: Tensor
+    frame_valid_BT: Tensor
+
+
 class _Rows:
     """Collects the flat lists of a batch."""
 
@@ -118,27 +129,20 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     rows = _Rows()
     suffixes = [_pack_suffix(index, clip, rows) for index, clip in enumerate(clips)]
     length = max(len(suffix.ids) for suffix in suffixes)
-    frames = max(len(clip.features_TNC) for clip in clips)
-    prefix_ids = _pad([list(clip.prefix_ids) for clip in clips], pad_id)
-    prefix_valid = _pad([[1] * len(clip.prefix_ids) for clip in clips], 0).bool()
-    features = torch.zeros(len(clips), frames, *clips[0].features_TNC.shape[1:])
-    frame_valid = torch.zeros(len(clips), frames, dtype=torch.bool)
-    for index, clip in enumerate(clips):
-        features[index, : len(clip.features_TNC)] = clip.features_TNC
-        frame_valid[index, : len(clip.features_TNC)] = True
+    prefix = pad_prefixes([clip.prefix_ids for clip in clips], [clip.features_TNC for clip in clips], pad_id)
     evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 6)
     token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 4)
     query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
     branch = torch.tensor(rows.branches, dtype=torch.long).reshape(-1, 3)
-    labels = torch.zeros(len(rows.labels), frames)
+    labels = torch.zeros(len(rows.labels), prefix.frame_valid_BT.shape[1])
     for index, row in enumerate(rows.labels):
         labels[index, : len(row)] = row
     return PackedBatch(
-        prefix_ids_BP=prefix_ids.clamp(min=0),
-        prefix_valid_BP=prefix_valid,
-        frame_slot_BP=prefix_ids == FRAME_SLOT,
-        features_BTNC=features,
-        frame_valid_BT=frame_valid,
+        prefix_ids_BP=prefix.ids_BP,
+        prefix_valid_BP=prefix.valid_BP,
+        frame_slot_BP=prefix.slot_BP,
+        features_BTNC=prefix.features_BTNC,
+        frame_valid_BT=prefix.frame_valid_BT,
         suffix_ids_BS=_pad([suffix.ids for suffix in suffixes], pad_id),
         suffix_position_BS=_pad([suffix.position for suffix in suffixes], 0),
         suffix_group_BS=_pad([suffix.group for suffix in suffixes], -1),
@@ -158,6 +162,26 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
         branch_variant_R=branch[:, 1],
         branch_clip_R=branch[:, 0],
         branch_question_R=branch[:, 2],
+    )
+
+
+def pad_prefixes(
+    prefixes: Sequence[Sequence[int]], features: Sequence[Tensor], pad_id: int = 0
+) -> PaddedPrefixes:
+    """Pad token ids (FRAME_SLOT marks a frame) and features [T, N, C] of several clips on the right."""
+    ids = _pad([list(prefix) for prefix in prefixes], pad_id)
+    frames = max(len(clip) for clip in features)
+    padded = torch.zeros(len(features), frames, *features[0].shape[1:])
+    frame_valid = torch.zeros(len(features), frames, dtype=torch.bool)
+    for row, clip in enumerate(features):
+        padded[row, : len(clip)] = clip
+        frame_valid[row, : len(clip)] = True
+    return PaddedPrefixes(
+        ids_BP=ids.clamp(min=0),
+        valid_BP=_pad([[1] * len(prefix) for prefix in prefixes], 0).bool(),
+        slot_BP=ids == FRAME_SLOT,
+        features_BTNC=padded,
+        frame_valid_BT=frame_valid,
     )
 
 

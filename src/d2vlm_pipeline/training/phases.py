@@ -62,9 +62,9 @@ def train_fpo(
             )
         sample = by_id[pair.sample_id]
         asked.append((sample.video, partial(encoder.pair, sample, pair)))
-    # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
     if not asked:
         raise UserError(_NOTHING)
+    # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
     absent = [sample for sample in by_id.values() if sample.task in GROUNDED_TASKS and not sample.events]
     asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
     return _train("fpo", start, _encode(asked, clips), config)
