@@ -12,7 +12,8 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True)
 def restored_threads() -> Iterator[None]:
-    """A phase sets the number of threads of the whole process: give the other tests theirs back."""
-    threads = torch.get_num_threads()
+    """A phase sets threads and determinism of the whole process: give the other tests theirs back."""
+    threads, is_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     yield
     torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(is_deterministic)

@@ -136,3 +136,29 @@ def test_a_phase_follows_from_its_seed_whatever_was_drawn_before() -> None:
     assert weights(1) == weights(1)
     assert weights(1) != weights(2)
     assert weights(1) != weights(1, "other")
+
+
+class Table(nn.Module):
+    """Rows that a batch picks many times over: threads that sum their gradients race for the order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.rows = nn.Parameter(torch.randn(7, 64, generator=generator))
+
+    def forward(self, index: Tensor, factor: Tensor) -> Tensor:
+        return (self.rows[index] * factor).sin().mean()
+
+
+def test_two_threads_give_the_same_weights_every_time() -> None:
+    generator = torch.Generator().manual_seed(1)
+    batch = torch.randint(7, (50_000,), generator=generator), torch.randn(50_000, 64, generator=generator)
+    config = TrainConfig(steps=3, threads=2, optim=OptimConfig(learning_rate=0.1))
+
+    def trained() -> Tensor:
+        table = Table()
+        run_phase("rows", table, lambda at: StepResult(table(*at), {}), itertools.repeat(batch), config)
+        return table.rows.detach()
+
+    first = trained()
+    assert all(torch.equal(first, trained()) for _ in range(3))

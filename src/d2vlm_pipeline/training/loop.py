@@ -45,6 +45,8 @@ def run_phase(
         UserError: the loss stopped being finite.
     """
     torch.set_num_threads(config.threads)
+    # Gradients of indexed rows are summed by threads in any order otherwise: same seed, other weights.
+    torch.use_deterministic_algorithms(True)
     torch.manual_seed(derive_seed(config.seed, name) % 2**63)
     model.train()
     optimiser = build_optimiser(model, config.optim)
