@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from d2vlm_pipeline.timeline import ModelRef, PredictedInterval, Prediction, Que
 if TYPE_CHECKING:
     from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion
     from d2vlm_pipeline.model.io import ModelBundle
+
+
+Choice = Literal["likeliest", "greedy"]
 
 
 class ClipSource(Protocol):
@@ -59,6 +62,8 @@ class Predictor:
         system: what the predictions are filed under.
         ref: the model's identity, written into every prediction.
         batch_questions: how many questions are decoded together.
+        choice: how an option is chosen: as the likeliest of them, letter and words together, or token by
+            token like all other text.
     """
 
     bundle: ModelBundle
@@ -67,6 +72,7 @@ class Predictor:
     ref: ModelRef
     batch_questions: int = 64
     max_new_tokens: int = 96
+    choice: Choice = "likeliest"
     seed: int = 0
 
     def answer_batch(self, questions: Sequence[Question]) -> list[Prediction]:
@@ -99,6 +105,7 @@ class Predictor:
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
+            choose_after=tokens.evi_end,
         )
         return [self._prediction(q, a, loaded[q.video][1]) for q, a in zip(questions, answers, strict=True)]
 
@@ -114,11 +121,13 @@ class Predictor:
 
     def _prompt_question(self, question: Question, clip: int, timebase: TimeBase) -> PromptQuestion:
         from d2vlm_pipeline.model.generate import PromptQuestion
-        from d2vlm_pipeline.model.tokens import places_of, question_ids
+        from d2vlm_pipeline.model.tokens import encode, lettered_options, places_of, question_ids
 
         ids = question_ids(question, self.bundle.tokenizer, self.bundle.tokens)
         spans = [timebase.frames_of(span) for span in question.query_spans]
-        return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans)
+        offered = lettered_options(question) if self.choice == "likeliest" else []
+        choices = [encode(option, self.bundle.tokenizer) for option in offered]
+        return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans, choices)
 
     def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
         raw = str(self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False))
@@ -135,7 +144,12 @@ class Predictor:
             raw=raw,
             parsed=parsed.parsed,
             parse_error=parsed.parse_error,
-            decoding={"method": "greedy", "max_new_tokens": self.max_new_tokens, "finished": answer.finished},
+            decoding={
+                "method": "greedy",
+                "choice": self.choice,
+                "max_new_tokens": self.max_new_tokens,
+                "finished": answer.finished,
+            },
             seed=self.seed,
             timebase_digest=timebase.digest,
             model=self.ref,

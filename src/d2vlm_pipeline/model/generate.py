@@ -1,16 +1,19 @@
 """Batched greedy decoding with a cache. Several questions about one clip share its prefix.
 
 An interval is searched only when `<evi>` is emitted, from the state that emitted it; the token then takes on
-the content of that interval when it is read back (method.md §6.1).
+the content of that interval when it is read back (method.md §6.1). Where a question has choices, the one
+that is likeliest as a whole is said: a letter alone commits before the words have been weighed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from d2vlm_pipeline.model.d2vlm import (
     D2VLM,
@@ -34,12 +37,16 @@ class PromptClip:
 
 @dataclass(frozen=True)
 class PromptQuestion:
-    """A question about the clip of that index: tokens, places of its `<evi>`, the frames they stand for."""
+    """A question about the clip of that index: tokens, places of its `<evi>`, the frames they stand for.
+
+    ``choices`` are the token sequences of which its answer begins with one.
+    """
 
     clip: int
     ids: Sequence[int]
     evi_positions: Sequence[int]
     spans: Sequence[tuple[int, int]]
+    choices: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True)
@@ -74,15 +81,25 @@ def generate(
     end_id: int,
     max_new_tokens: int,
     adjust: AdjustLogits | None = None,
+    choose_after: int | None = None,
 ) -> list[Generated]:
-    """Answer all questions greedily, as one batch; each answer is what a batch of one would give."""
+    """Answer all questions greedily, as one batch; each answer is what a batch of one would give.
+
+    Where a question has choices, one of them follows the first token ``choose_after`` of its answer: the one
+    whose tokens together are likeliest.
+    """
     state = _prefix(model, clips).select(torch.tensor([question.clip for question in questions]))
     session = _Session(model, state, questions, max_new_tokens)
     answers = [Generated() for _ in questions]
+    undecided = {row: question.choices for row, question in enumerate(questions) if question.choices}
+    said: dict[int, list[int]] = {}
     for step in range(max_new_tokens):
         logits = model.token_logits(session.final_QD)
         logits = adjust(step, logits) if adjust else logits
         chosen = logits.argmax(-1)
+        for row, waiting in said.items():
+            chosen[row] = waiting.pop(0)
+        said = {row: waiting for row, waiting in said.items() if waiting}
         spans = session.find_spans(chosen == evi_id)
         if step == 0 and model.config.span.decline:
             chosen, spans = _decline(logits, chosen, spans, evi_id, model.config.span.decline_probability)
@@ -91,6 +108,8 @@ def generate(
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
             break
         session.advance(chosen, spans)
+        due = [row for row in undecided if int(chosen[row]) == choose_after]
+        said |= session.likeliest({row: undecided.pop(row) for row in due})
     return answers
 
 
@@ -180,6 +199,35 @@ class _Session:
                 first, last, interval_confidence(real, first, last), bool(real.max() > 0.0)
             )
         return found
+
+    def likeliest(self, choices: Mapping[int, Sequence[Sequence[int]]]) -> dict[int, list[int]]:
+        """For each of these rows the choice whose tokens, said next, have the highest joint probability."""
+        rows = torch.tensor([row for row, options in choices.items() for _ in options], dtype=torch.long)
+        if len(rows) == 0:
+            return {}
+        options = [list(option) for offered in choices.values() for option in offered]
+        longest = max(len(option) for option in options)
+        ids = torch.zeros(len(options), longest, dtype=torch.long)
+        real = torch.arange(longest) < torch.tensor([len(option) for option in options])[:, None]
+        for at, option in enumerate(options):
+            ids[at, : len(option)] = torch.tensor(option)
+        log_p = self._log_probabilities(rows, ids, real).masked_fill(~real, 0.0).sum(-1)
+        scored = iter(zip(log_p.tolist(), options, strict=True))
+        return {row: max(islice(scored, len(offered)))[1] for row, offered in choices.items()}
+
+    def _log_probabilities(self, rows_R: Tensor, ids_RC: Tensor, real_RC: Tensor) -> Tensor:
+        """log p of every token of R continuations of the given rows, [R, C]; the session does not move."""
+        cache = DynamicCache()
+        for index, layer in enumerate(self._state.cache.layers):
+            cache.update(layer.keys[rows_R], layer.values[rows_R], index)
+        seen = self._visible_QL[rows_R, None, : self._cached].expand(-1, ids_RC.shape[1], -1)
+        group = torch.where(real_RC, 0, -1)
+        visible = torch.cat([seen, branch_visible(group, torch.zeros_like(group))], dim=-1)
+        embeds = self._model.embed(ids_RC)
+        positions = self._position_Q[rows_R, None] + torch.arange(ids_RC.shape[1])
+        _, final = self._model.decode_step(embeds, additive_mask(visible, embeds.dtype), positions, cache)
+        before = torch.cat([self.final_QD[rows_R, None], final[:, :-1]], dim=1)
+        return self._model.token_logits(before).log_softmax(-1).gather(-1, ids_RC[..., None]).squeeze(-1)
 
     def advance(self, chosen_Q: Tensor, spans: dict[int, FoundSpan]) -> None:
         """Read the chosen tokens back; an `<evi>` takes on the content of its interval."""

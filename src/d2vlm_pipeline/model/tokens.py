@@ -70,10 +70,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def question_text(question: Question) -> str:
     """The question as the model reads it: options follow as ``(A) red (B) blue``."""
-    if question.options is None:
-        return question.question
-    options = " ".join(f"({_LETTERS[index]}) {option}" for index, option in enumerate(question.options))
-    return f"{question.question} {options}"
+    return " ".join([question.question, *lettered_options(question)])
+
+
+def lettered_options(question: Question) -> list[str]:
+    """The options as question and answer write them: ``(A) red``; none where there is no choice."""
+    return [f"({letter}) {option}" for letter, option in zip(_LETTERS, question.options or (), strict=False)]
 
 
 def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

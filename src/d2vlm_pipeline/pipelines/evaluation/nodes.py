@@ -18,7 +18,7 @@ from d2vlm_pipeline.evaluation import (
     render_strips,
     score_system,
 )
-from d2vlm_pipeline.evaluation.predictor import Predictor, SwappedVideo, ZeroVideo
+from d2vlm_pipeline.evaluation.predictor import Choice, Predictor, SwappedVideo, ZeroVideo
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.pipelines.config import ComputeConfig
@@ -37,12 +37,14 @@ class AnswerConfig(StrictModel):
         splits: held-out splits.
         batch_questions: questions decoded together.
         max_new_tokens: longest answer.
+        choice: an option is chosen as the likeliest of them, letter and words together, or greedily.
         strips: clips in the picture of timeline strips.
     """
 
     splits: tuple[str, ...] = ("test-iid",)
     batch_questions: PositiveInt = 96
     max_new_tokens: PositiveInt = 96
+    choice: Choice = "likeliest"
     strips: PositiveInt = 8
 
 
@@ -99,6 +101,7 @@ def answer_questions(
         ref=ModelRef(name="d2vlm", digest=model.digest),
         batch_questions=answering.batch_questions,
         max_new_tokens=answering.max_new_tokens,
+        choice=answering.choice,
     )
     return predictor.answer_all(Question.of_sample(sample) for sample in asked)
 
