@@ -105,10 +105,17 @@ class Script:
     clips: list[PromptClip] = field(default_factory=list)
     questions: list[PromptQuestion] = field(default_factory=list)
     room: int = 0
+    choose_after: int | None = None
 
     def __call__(
-        self, model: object, clips: Sequence[PromptClip], asked: Sequence[PromptQuestion], *rest: int
+        self,
+        model: object,
+        clips: Sequence[PromptClip],
+        asked: Sequence[PromptQuestion],
+        *rest: int,
+        choose_after: int,
     ) -> list[Generated]:
+        self.choose_after = choose_after
         self.clips, self.questions, self.room = list(clips), list(asked), rest[-1]
         ids = bundle().tokenizer.encode(self.text, add_special_tokens=False)
         return [Generated(ids, list(self.spans), finished=True) for _ in asked]
@@ -198,3 +205,18 @@ def test_swapped_video_shows_another_clip_on_its_own_clock() -> None:
         assert np.array_equal(features_TNC, expected_TNC) and timebase == times
     (answer,) = predictor(swapped).answer_batch(questions()[:1])
     assert answer.video == "a.mp4" and answer.timebase_digest == clock(FRAMES["b.mp4"]).digest
+
+
+@pytest.mark.parametrize(("choice", "offered"), [("likeliest", True), ("greedy", False)])
+def test_options_are_offered_as_wholes_behind_the_evidence(scripted: Any, choice: str, offered: bool) -> None:
+    script = scripted("</evi>(B) blue.")
+    asked = Question.of_sample(sample("rar", video="a.mp4"))
+    assert asked.options is not None
+    predictor(Shelf(), choice=choice).answer_batch([asked])
+    tokenizer = bundle().tokenizer
+    expected = [
+        tokenizer.encode(f"({letter}) {option}", add_special_tokens=False)
+        for letter, option in zip("ABCDEFGH", asked.options, strict=False)
+    ]
+    assert [list(choice) for choice in script.questions[0].choices] == (expected if offered else [])
+    assert script.choose_after == bundle().tokens.evi_end
