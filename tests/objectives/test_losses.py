@@ -59,6 +59,27 @@ def test_grounding_averages_within_a_response_and_then_over_responses() -> None:
     assert loss.item() == pytest.approx((LN2 + (-math.log(0.75) - math.log(0.25)) / 2) / 2)
 
 
+@pytest.mark.parametrize(("mean", "share_of_the_surprised"), [("responses", 1 / 2), ("rows", 1 / 3)])
+def test_grounding_weighs_responses_or_rows_alike(mean: Any, share_of_the_surprised: float) -> None:
+    similarity = torch.zeros(3, 2)
+    similarity[2] = torch.tensor([math.log(3), -math.log(3)])  # probabilities ¾ and ¼
+    loss = sft_loss(
+        torch.zeros(1, 4),
+        torch.tensor([1]),
+        similarity,
+        torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
+        ones(3, 2),
+        torch.tensor([4, 4, 7]),
+        torch.zeros(3, 2),
+        torch.zeros(2, 0, dtype=torch.long),
+        torch.zeros(0, dtype=torch.long),
+        SFTConfig(grounding_mean=mean),
+    )
+    surprised = (-math.log(0.75) - math.log(0.25)) / 2
+    expected = share_of_the_surprised * surprised + (1 - share_of_the_surprised) * LN2
+    assert loss.grounding.item() == pytest.approx(expected)
+
+
 def test_frames_that_do_not_exist_do_not_count() -> None:
     similarity, label = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 1.0]])
     similarity[0, 2] = -50.0

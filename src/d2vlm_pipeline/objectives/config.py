@@ -21,6 +21,9 @@ class SFTConfig(StrictModel):
         ground_absent: where the event asked for does not occur, the state that declines it is grounded to
         no frame at
             all (neither paper nor official code gives such a query a target).
+        grounding_mean: what the grounding loss is a mean over. ``responses``: rows within a response, then
+            responses, as the official code does; ``rows``: all rows alike, so that an answer about four
+            events weighs as much as four answers about one.
         grounding_weight: of the mean binary cross-entropy over evidence rows and frames (paper 1,
             official 10).
         consistency_weight: of the mean |query − query| between the two halves (paper 1, official 10).
@@ -29,6 +32,7 @@ class SFTConfig(StrictModel):
     labels: LabelKind = "hard"
     ground_absent: bool = True
     soft_base: float = Field(default=2.0, gt=1)
+    grounding_mean: Literal["responses", "rows"] = "responses"
     grounding_weight: float = Field(default=2.0, ge=0)
     consistency_weight: float = Field(default=0.5, ge=0)
 

@@ -35,24 +35,28 @@ def sft_loss(
 ) -> SFTLoss:
     """Mean token cross-entropy + weighted mean grounding + weighted mean consistency.
 
-    Grounding and consistency are means within a response and then over the responses that have evidence.
+    Consistency is a mean within a response and then over the responses that have evidence; grounding is
+    that, or a mean over all rows (`SFTConfig.grounding_mean`).
     """
     token = functional.cross_entropy(token_logits_NV, token_id_N)
-    grounding = grounding_loss(similarity_MT, label_MT, frame_valid_MT, query_branch_M)
+    group_M = query_branch_M
+    if config.grounding_mean == "rows":
+        group_M = torch.arange(len(query_branch_M), device=query_branch_M.device)
+    grounding = grounding_loss(similarity_MT, label_MT, frame_valid_MT, group_M)
     consistency = consistency_loss(queries_MD, pair_2L, pair_branch_L)
     total = token + config.grounding_weight * grounding + config.consistency_weight * consistency
     return SFTLoss(total, token, grounding, consistency)
 
 
 def grounding_loss(
-    similarity_MT: Tensor, label_MT: Tensor, frame_valid_MT: Tensor, branch_M: Tensor
+    similarity_MT: Tensor, label_MT: Tensor, frame_valid_MT: Tensor, group_M: Tensor
 ) -> Tensor:
-    """Binary cross-entropy with logits, mean over a response's rows × frames, then over responses."""
+    """Binary cross-entropy with logits, mean over a group's rows × frames, then over groups."""
     if similarity_MT.shape[0] == 0:
         return similarity_MT.sum()
     per_frame = functional.binary_cross_entropy_with_logits(similarity_MT, label_MT, reduction="none")
     per_row = (per_frame * frame_valid_MT).sum(-1) / frame_valid_MT.sum(-1)
-    return mean_of_groups(per_row, branch_M)
+    return mean_of_groups(per_row, group_M)
 
 
 def consistency_loss(queries_MD: Tensor, pair_2L: Tensor, branch_L: Tensor) -> Tensor:
