@@ -9,7 +9,7 @@ import pytest
 
 from d2vlm_pipeline.evaluation.predictor import ClipSource, Predictor, SwappedVideo, ZeroVideo
 from d2vlm_pipeline.model import generate as generation
-from d2vlm_pipeline.model.generate import FoundSpan, Generated, PromptClip, PromptQuestion
+from d2vlm_pipeline.model.generate import FoundSpan, Generated, PromptClip, PromptQuestion, ResponseForm
 from d2vlm_pipeline.timeline import EvidenceSegment, ModelRef, Prediction, Question, TimeBase
 from model.tiny import bundle, clock, features, sample
 
@@ -105,7 +105,7 @@ class Script:
     clips: list[PromptClip] = field(default_factory=list)
     questions: list[PromptQuestion] = field(default_factory=list)
     room: int = 0
-    choose_after: int | None = None
+    form: ResponseForm | None = None
 
     def __call__(
         self,
@@ -113,9 +113,9 @@ class Script:
         clips: Sequence[PromptClip],
         asked: Sequence[PromptQuestion],
         *rest: int,
-        choose_after: int,
+        form: ResponseForm,
     ) -> list[Generated]:
-        self.choose_after = choose_after
+        self.form = form
         self.clips, self.questions, self.room = list(clips), list(asked), rest[-1]
         ids = bundle().tokenizer.encode(self.text, add_special_tokens=False)
         return [Generated(ids, list(self.spans), finished=True) for _ in asked]
@@ -212,11 +212,11 @@ def test_options_are_offered_as_wholes_behind_the_evidence(scripted: Any, choice
     script = scripted("</evi>(B) blue.")
     asked = Question.of_sample(sample("rar", video="a.mp4"))
     assert asked.options is not None
-    predictor(Shelf(), choice=choice).answer_batch([asked])
+    predictor(Shelf(), choice=choice, max_evidence=5).answer_batch([asked])
     tokenizer = bundle().tokenizer
     expected = [
         tokenizer.encode(f"({letter}) {option}", add_special_tokens=False)
         for letter, option in zip("ABCDEFGH", asked.options, strict=False)
     ]
     assert [list(choice) for choice in script.questions[0].choices] == (expected if offered else [])
-    assert script.choose_after == bundle().tokens.evi_end
+    assert script.form == ResponseForm(bundle().tokens.evi_end, 5)

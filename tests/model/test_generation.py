@@ -1,6 +1,6 @@
 """Cached, batched decoding says what one teacher-forced pass over the same tokens says."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -279,63 +279,3 @@ def test_what_is_decoded_depends_on_the_video() -> None:
         [asked.question(0)],
     )
     assert not torch.allclose(seen.logits[0], blind.logits[0], atol=1e-3)
-
-
-CHOICES = ([20, 21], [22], [23, 24, 25], [26, 27])
-
-
-def choosing(asked: Asked, clip: int) -> PromptQuestion:
-    return replace(asked.question(clip), choices=CHOICES)
-
-
-def likeliest_after(model: D2VLM, asked: Asked, said: list[int]) -> list[int]:
-    """The choice of the highest joint probability behind what was said, one teacher-forced pass each."""
-    scores = []
-    for choice in CHOICES:
-        answer = Generated([*said, *choice])
-        logits, _ = teacher_forced(model, asked, answer)
-        log_p = logits.log_softmax(-1)[len(said) :]
-        scores.append(float(sum(row[token] for row, token in zip(log_p, choice, strict=True))))
-    return CHOICES[scores.index(max(scores))]
-
-
-@pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.form)
-def test_the_likeliest_choice_follows_the_token_that_asks_for_it(asked: Asked) -> None:
-    model, tokens = tiny.model(seed=3), tiny.tokens()
-    (free,) = generate(model, [asked.clip], [asked.question(0)], tokens.evi, tokens.end, 4)
-    after = free.token_ids[1]
-    first = free.token_ids.index(after) + 1
-    (answer,) = generate(
-        model, [asked.clip], [choosing(asked, 0)], tokens.evi, tokens.end, 8, choose_after=after
-    )
-    expected = likeliest_after(model, asked, free.token_ids[:first])
-    assert answer.token_ids[: first + len(expected)] == [*free.token_ids[:first], *expected]
-    # What is said after the choice is greedy again, and knows what was chosen.
-    logits, _ = teacher_forced(model, asked, answer)
-    assert logits.argmax(-1).tolist()[first + len(expected) :] == answer.token_ids[first + len(expected) :]
-
-
-def test_choices_of_a_batch_are_those_of_batches_of_one() -> None:
-    model, tokens = tiny.model(seed=3), tiny.tokens()
-
-    def answers(batch: list[Asked], after: int) -> list[list[int]]:
-        clips, asked = [one.clip for one in batch], [choosing(one, row) for row, one in enumerate(batch)]
-        found = generate(model, clips, asked, tokens.evi, tokens.end, 9, choose_after=after)
-        return [answer.token_ids for answer in found]
-
-    free = generate(
-        model, [one.clip for one in ALL], [one.question(row) for row, one in enumerate(ALL)], -1, -1, 1
-    )
-    for after in {answer.token_ids[0] for answer in free}:
-        together = answers(ALL, after)
-        assert together == [answers([one], after)[0] for one in ALL]
-
-
-def test_without_the_token_no_choice_is_made() -> None:
-    model, tokens, asked = tiny.model(seed=3), tiny.tokens(), ALL[0]
-    (free,) = generate(model, [asked.clip], [asked.question(0)], tokens.evi, tokens.end, 6)
-    unsaid = next(token for token in range(tokens.evi_end) if token not in free.token_ids)
-    (answer,) = generate(
-        model, [asked.clip], [choosing(asked, 0)], tokens.evi, tokens.end, 6, choose_after=unsaid
-    )
-    assert answer.token_ids == free.token_ids

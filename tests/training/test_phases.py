@@ -108,6 +108,26 @@ def test_training_looks_at_the_training_split_alone(clips: StoredClips) -> None:
     assert beside == alone
 
 
+@pytest.mark.parametrize("phase", ["sft", "fpo"])
+def test_clips_learn_what_does_not_happen_from_questions_of_others(clips: StoredClips, phase: str) -> None:
+    """A borrowed question is an example like any other: it moves the weights."""
+    event = {"start_s": 0.5, "end_s": 1.5, "caption": "a green crate enters"}
+    lent = tiny.sample(
+        "tvg", id="lent", video="b.mp4", question="When does a green crate enter?", events=[event]
+    )
+    given = [*samples(), lent]
+
+    def trained(borrowed_absent: int) -> dict[str, list[float]]:
+        settings = config(3, borrowed_absent=borrowed_absent, branches_per_clip=12)
+        if phase == "sft":
+            return weights(train_sft(start(), given, clips, settings).bundle)
+        return weights(train_fpo(start(), given, pairs(given), clips, settings).bundle)
+
+    without, once, again = trained(0), trained(1), trained(1)
+    assert once == again
+    assert without != once
+
+
 def test_the_chosen_side_wins_as_preferences_are_learned(clips: StoredClips) -> None:
     of = samples()
     trained = train_fpo(start(), of, pairs(of), clips, config(steps=30, fpo=FPOConfig(beta_grounding=0.5)))

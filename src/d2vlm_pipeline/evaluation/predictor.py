@@ -62,6 +62,7 @@ class Predictor:
         system: what the predictions are filed under.
         ref: the model's identity, written into every prediction.
         batch_questions: how many questions are decoded together.
+        max_evidence: most events that an answer may give as evidence.
         choice: how an option is chosen: as the likeliest of them, letter and words together, or token by
             token like all other text.
     """
@@ -72,6 +73,7 @@ class Predictor:
     ref: ModelRef
     batch_questions: int = 64
     max_new_tokens: int = 96
+    max_evidence: int = 16
     choice: Choice = "likeliest"
     seed: int = 0
 
@@ -91,7 +93,7 @@ class Predictor:
             yield from self._answer(portion)
 
     def _answer(self, questions: Sequence[Question]) -> list[Prediction]:
-        from d2vlm_pipeline.model.generate import generate
+        from d2vlm_pipeline.model.generate import ResponseForm, generate
 
         if not questions:
             return []
@@ -105,7 +107,7 @@ class Predictor:
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
-            choose_after=tokens.evi_end,
+            form=ResponseForm(tokens.evi_end, self.max_evidence),
         )
         return [self._prediction(q, a, loaded[q.video][1]) for q, a in zip(questions, answers, strict=True)]
 

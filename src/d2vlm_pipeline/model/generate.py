@@ -1,19 +1,20 @@
 """Batched greedy decoding with a cache. Several questions about one clip share its prefix.
 
 An interval is searched only when `<evi>` is emitted, from the state that emitted it; the token then takes on
-the content of that interval when it is read back (method.md §6.1). Where a question has choices, the one
-that is likeliest as a whole is said: a letter alone commits before the words have been weighed.
+the content of that interval when it is read back (method.md §6.1). A form holds answers to `<evi>`×K
+`</evi>` and text; where a question has choices, the text begins with the one that is likeliest as a whole: a
+letter alone commits before the words have been weighed.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from d2vlm_pipeline.model.d2vlm import (
     D2VLM,
@@ -68,6 +69,14 @@ class Generated:
     finished: bool = False
 
 
+@dataclass(frozen=True)
+class ResponseForm:
+    """What a well-formed answer is: at most so many `<evi>`, one `</evi>`, then anything but another."""
+
+    evi_end_id: int
+    most_evidence: int
+
+
 AdjustLogits = Callable[[int, Tensor], Tensor]
 """(step, logits [Q, V]) → logits to choose from."""
 
@@ -81,50 +90,67 @@ def generate(
     end_id: int,
     max_new_tokens: int,
     adjust: AdjustLogits | None = None,
-    choose_after: int | None = None,
+    form: ResponseForm | None = None,
 ) -> list[Generated]:
     """Answer all questions greedily, as one batch; each answer is what a batch of one would give.
 
-    Where a question has choices, one of them follows the first token ``choose_after`` of its answer: the one
-    whose tokens together are likeliest.
+    With a form, tokens that would break it are never said, and where a question has choices, the one whose
+    tokens together are likeliest follows `</evi>`.
     """
     state = _prefix(model, clips).select(torch.tensor([question.clip for question in questions]))
     session = _Session(model, state, questions, max_new_tokens)
     answers = [Generated() for _ in questions]
-    undecided = {row: question.choices for row, question in enumerate(questions) if question.choices}
     said: dict[int, list[int]] = {}
     for step in range(max_new_tokens):
         logits = model.token_logits(session.final_QD)
         logits = adjust(step, logits) if adjust else logits
+        logits = _well_formed(logits, answers, form, evi_id) if form else logits
         chosen = logits.argmax(-1)
         for row, waiting in said.items():
             chosen[row] = waiting.pop(0)
         said = {row: waiting for row, waiting in said.items() if waiting}
         spans = session.find_spans(chosen == evi_id)
         if step == 0 and model.config.span.decline:
-            chosen, spans = _decline(logits, chosen, spans, evi_id, model.config.span.decline_probability)
+            # A choice takes its event for granted: there is nothing to decline.
+            open_spans = {row: span for row, span in spans.items() if not questions[row].choices}
+            withheld = _decline(logits, open_spans, evi_id, model.config.span.decline_probability)
+            spans = {row: span for row, span in spans.items() if row not in withheld}
+            chosen[list(withheld)] = torch.tensor(list(withheld.values()), dtype=chosen.dtype)
         for row, answer in enumerate(answers):
             _record(answer, int(chosen[row]), spans.get(row), end_id)
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
             break
         session.advance(chosen, spans)
-        due = [row for row in undecided if int(chosen[row]) == choose_after]
-        said |= session.likeliest({row: undecided.pop(row) for row in due})
+        if form:
+            due = (chosen == form.evi_end_id).nonzero().flatten().tolist()
+            said |= session.likeliest({row: questions[row].choices for row in due if questions[row].choices})
     return answers
 
 
-def _decline(
-    logits_QV: Tensor, chosen_Q: Tensor, spans: dict[int, FoundSpan], evi_id: int, least: float
-) -> tuple[Tensor, dict[int, FoundSpan]]:
-    """Withhold a first `<evi>` that no frame supports, where the best other token is at least that likely."""
+def _well_formed(logits_QV: Tensor, answers: Sequence[Generated], form: ResponseForm, evi_id: int) -> Tensor:
+    """Logits with what would break an answer's form ruled out."""
+    allowed = torch.ones_like(logits_QV, dtype=torch.bool)
+    for row, answer in enumerate(answers):
+        if form.evi_end_id in answer.token_ids:
+            allowed[row, form.evi_end_id] = False
+        else:
+            allowed[row] = False
+            allowed[row, form.evi_end_id] = True
+            allowed[row, evi_id] = len(answer.spans) < form.most_evidence
+    return logits_QV.masked_fill(~allowed, -torch.inf)
+
+
+def _decline(logits_QV: Tensor, spans: Mapping[int, FoundSpan], evi_id: int, least: float) -> dict[int, int]:
+    """What to say for a first `<evi>` that no frame supports, where it is at least that likely, by row."""
     others = logits_QV.clone()
     others[:, evi_id] = -torch.inf
     token = others.argmax(-1)
     probability = logits_QV.softmax(-1).gather(1, token[:, None]).squeeze(1)
-    rows = [row for row, span in spans.items() if not span.supported and float(probability[row]) >= least]
-    chosen = chosen_Q.clone()
-    chosen[rows] = token[rows]
-    return chosen, {row: span for row, span in spans.items() if row not in rows}
+    return {
+        row: int(token[row])
+        for row, span in spans.items()
+        if not span.supported and float(probability[row]) >= least
+    }
 
 
 def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) -> None:
@@ -217,9 +243,8 @@ class _Session:
 
     def _log_probabilities(self, rows_R: Tensor, ids_RC: Tensor, real_RC: Tensor) -> Tensor:
         """log p of every token of R continuations of the given rows, [R, C]; the session does not move."""
-        cache = DynamicCache()
-        for index, layer in enumerate(self._state.cache.layers):
-            cache.update(layer.keys[rows_R], layer.values[rows_R], index)
+        cache = copy.deepcopy(self._state.cache)
+        cache.batch_select_indices(rows_R)
         seen = self._visible_QL[rows_R, None, : self._cached].expand(-1, ids_RC.shape[1], -1)
         group = torch.where(real_RC, 0, -1)
         visible = torch.cat([seen, branch_visible(group, torch.zeros_like(group))], dim=-1)

@@ -23,13 +23,15 @@ class TrainConfig(StrictModel):
     """One phase: how long, in what portions, with what loss.
 
     ``branches_per_clip`` bounds how many questions train behind one prefix in one step; which ones is drawn
-    anew each time the clip comes up.
+    anew each time the clip comes up. ``borrowed_absent``: questions of other clips that a clip gets as
+    examples of what does not happen.
     """
 
     seed: int = Field(default=0, ge=0)
     steps: PositiveInt = 1000
     clips_per_step: PositiveInt = 4
     branches_per_clip: PositiveInt = 8
+    borrowed_absent: int = Field(default=0, ge=0)
     threads: PositiveInt = 2
     log_every: PositiveInt = 20
     optim: OptimConfig = OptimConfig()

@@ -19,6 +19,7 @@ from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_ste
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
 from d2vlm_pipeline.training.loop import Curve, run_phase
+from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 
 TRAIN_SPLIT = "train"
@@ -38,9 +39,9 @@ def train_sft(
 ) -> Trained:
     """Supervised training on the true responses of the training split."""
     encoder = _encoder(start, config)
-    asked = [
-        (sample.video, partial(encoder.sample, sample)) for sample in samples if sample.split == TRAIN_SPLIT
-    ]
+    given = [sample for sample in samples if sample.split == TRAIN_SPLIT]
+    given += borrow_absent(given, config.borrowed_absent, config.seed)
+    asked = [(sample.video, partial(encoder.sample, sample)) for sample in given]
     return _train("sft", start, _encode(asked, clips), config)
 
 
@@ -66,6 +67,7 @@ def train_fpo(
         raise UserError(_NOTHING)
     # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
     absent = [sample for sample in by_id.values() if sample.task in GROUNDED_TASKS and not sample.events]
+    absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
     asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
     return _train("fpo", start, _encode(asked, clips), config)
 
