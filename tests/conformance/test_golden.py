@@ -1,6 +1,6 @@
 """Our model and losses give the numbers of the official code, on its weights and inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -34,7 +34,7 @@ from d2vlm_pipeline.objectives import (
     preference_loss,
     response_log_probs,
 )
-from d2vlm_pipeline.training.steps import chosen_loss, fpo_step, sft_step
+from d2vlm_pipeline.training.steps import chosen_loss, evidence_rows, fpo_step, sft_step
 
 SFT, FPO = find_cases("sft"), find_cases("fpo")
 
@@ -120,11 +120,7 @@ def run_fpo(case: Case) -> Run:
         output.token_logits_NV[scored],
         batch.token_id_N[scored],
         batch.token_branch_N[scored],
-        output.similarity_MT,
-        labels_MT,
-        state.frame_valid_BT[batch.query_clip_M],
-        batch.query_branch_M,
-        len(batch.branch_variant_R),
+        replace(evidence_rows(output, state.frame_valid_BT, batch), label_MT=labels_MT),
         OFFICIAL_FPO,
     )
     chosen, rejected = ((batch.branch_variant_R == variant).nonzero().squeeze(1) for variant in (1, 2))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.packing import Clip, PackedBatch, pack
-from d2vlm_pipeline.objectives import FPOConfig, SFTConfig, response_log_probs
-from d2vlm_pipeline.training.steps import sft_step
+from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
+from d2vlm_pipeline.training.steps import batch_log_probs, sft_step
 from model import tiny
 
 SAME = {"atol": 1e-5, "rtol": 1e-5}
@@ -104,7 +104,15 @@ def test_two_sides_behind_one_question_equal_each_alone() -> None:
     assert_same(shared, apart)
 
 
-@pytest.mark.parametrize("fpo", [FPOConfig(), FPOConfig(grounding_mean=False, official_likelihood=True)])
+@pytest.mark.parametrize(
+    "fpo",
+    [
+        FPOConfig(),
+        FPOConfig(grounding_norm="sum", official_likelihood=True),
+        FPOConfig(grounding_norm="differing"),
+        FPOConfig(halves="evidence"),
+    ],
+)
 def test_a_response_has_one_likelihood_wherever_it_is_packed(fpo: FPOConfig) -> None:
     model, clip = tiny.model(), tiny.encoder().clip
     first, second, other = tiny.pair_branch("tvg", 8), tiny.pair_branch("dvc", 8), tiny.pair_branch("tal", 12)
@@ -121,17 +129,7 @@ def test_a_response_has_one_likelihood_wherever_it_is_packed(fpo: FPOConfig) -> 
 def log_probs(model: D2VLM, batch: PackedBatch, fpo: FPOConfig) -> Tensor:
     """Text and grounding part of every response, [2, R]."""
     output, state = model(batch)
-    found = response_log_probs(
-        output.token_logits_NV,
-        batch.token_id_N,
-        batch.token_branch_N,
-        output.similarity_MT,
-        batch.query_label_MT,
-        state.frame_valid_BT[batch.query_clip_M],
-        batch.query_branch_M,
-        len(batch.branch_variant_R),
-        fpo,
-    )
+    found = batch_log_probs(output, state.frame_valid_BT, batch, fpo)
     return torch.stack([found.text_R, found.grounding_R])
 
 

@@ -11,6 +11,8 @@ from torch.nn import functional
 from d2vlm_pipeline.objectives import (
     OFFICIAL_FPO,
     OFFICIAL_SFT,
+    AxisWeights,
+    EvidenceRows,
     FPOConfig,
     ResponseLogProbs,
     SFTConfig,
@@ -36,14 +38,16 @@ def log_probs(config: FPOConfig, **changes: Any) -> ResponseLogProbs:
         "token_logits_NV": torch.zeros(4, 8),
         "token_id_N": torch.tensor([1, 2, 3, 4]),
         "token_branch_N": torch.tensor([0, 0, 1, 1]),
+    } | {name: value for name, value in changes.items() if name.startswith("token")}
+    rows = {
         "similarity_MT": torch.zeros(2, 2),
         "label_MT": torch.tensor([[1.0, 0.0], [0.5, 0.25]]),
         "frame_valid_MT": ones(2, 2),
-        "query_branch_M": torch.tensor([0, 1]),
-        "responses": 2,
-        "config": config,
-    } | changes
-    return response_log_probs(**given)
+        "branch_M": torch.tensor([0, 1]),
+        "in_answer_M": torch.tensor([False, False]),
+        "rival_R": torch.tensor([1, 0]),
+    } | {name: value for name, value in changes.items() if not name.startswith("token")}
+    return response_log_probs(**given, rows=EvidenceRows(**rows), config=config)
 
 
 def two_responses(text: list[float], grounding: list[float]) -> ResponseLogProbs:
@@ -85,7 +89,7 @@ def test_frames_that_do_not_exist_do_not_count() -> None:
     similarity[0, 2] = -50.0
     valid = torch.tensor([[True, True, False]])
     assert grounding_loss(similarity, label, valid, torch.tensor([0])).item() == pytest.approx(LN2)
-    config = FPOConfig(grounding_mean=True)
+    config = FPOConfig(grounding_norm="frames")
     found = log_probs(
         config,
         similarity_MT=similarity.repeat(2, 1),
@@ -199,7 +203,7 @@ def test_text_sums_over_tokens_and_grounding_over_rows_and_frames() -> None:
     found = log_probs(OFFICIAL_FPO)
     assert found.text_R.tolist() == pytest.approx([-2 * math.log(8)] * 2)
     assert found.grounding_R.tolist() == pytest.approx([-2 * LN2] * 2)
-    assert log_probs(FPOConfig(grounding_mean=True)).grounding_R.tolist() == pytest.approx([-LN2] * 2)
+    assert log_probs(FPOConfig(grounding_norm="frames")).grounding_R.tolist() == pytest.approx([-LN2] * 2)
 
 
 def test_each_response_gets_its_own_tokens_and_rows() -> None:
@@ -222,7 +226,7 @@ def test_a_response_without_evidence_is_judged_by_its_text() -> None:
         "label_MT": torch.zeros(0, 2),
         "frame_valid_MT": ones(0, 2),
     }
-    found = log_probs(FPOConfig(), query_branch_M=empty, **nothing)
+    found = log_probs(FPOConfig(), branch_M=empty, in_answer_M=empty.bool(), **nothing)
     assert found.grounding_R.tolist() == [0.0, 0.0]
     assert found.text_R.tolist() == pytest.approx([-2 * math.log(8)] * 2)
 
@@ -256,3 +260,73 @@ def test_the_loss_is_the_mean_over_pairs_and_moves_both_sides() -> None:
     assert found.accuracy.item() == 0.5
     found.loss.backward()
     assert (text.grad[chosen] < 0).all() and (text.grad[rejected] > 0).all()
+
+
+def shifted_pair(**changes: Any) -> dict[str, Any]:
+    """Chosen on frames 1–2 and rejected on frames 2–3 of five, both halves alike; logits differ by frame."""
+    chosen, rejected = torch.tensor([0.0, 1, 1, 0, 0]), torch.tensor([0.0, 0, 1, 1, 0])
+    similarity = torch.tensor([0.3, 2.0, 1.0, -0.7, 0.1])
+    rows = {
+        "similarity_MT": torch.stack([similarity, similarity + 1, similarity, similarity + 1]),
+        "label_MT": torch.stack([chosen, chosen, rejected, rejected]),
+        "frame_valid_MT": ones(4, 5),
+        "branch_M": torch.tensor([0, 0, 1, 1]),
+        "in_answer_M": torch.tensor([False, True, False, True]),
+    }
+    return rows | changes
+
+
+def frame_log_p(similarity: float, label: float) -> float:
+    return float(functional.logsigmoid(torch.tensor(similarity if label else -similarity)))
+
+
+@pytest.mark.parametrize(("halves", "offsets"), [("evidence", [0]), ("both", [0, 1])])
+def test_only_frames_that_differ_count(halves: Any, offsets: list[int]) -> None:
+    config = FPOConfig(grounding_norm="differing", halves=halves)
+    found = log_probs(config, **shifted_pair())
+    # The sides differ on frames 1 and 3; the two rows of a response are each a mean over them.
+    chosen = sum((frame_log_p(2.0 + more, 1) + frame_log_p(-0.7 + more, 0)) / 2 for more in offsets)
+    rejected = sum((frame_log_p(2.0 + more, 0) + frame_log_p(-0.7 + more, 1)) / 2 for more in offsets)
+    assert found.grounding_R.tolist() == pytest.approx([chosen, rejected], rel=1e-5)
+
+
+def test_where_nothing_differs_grounding_is_silent() -> None:
+    rows = shifted_pair()
+    rows["label_MT"] = rows["label_MT"][:2].repeat(2, 1)
+    found = log_probs(FPOConfig(grounding_norm="differing"), **rows)
+    assert found.grounding_R.tolist() == [0.0, 0.0]
+    alone = log_probs(FPOConfig(grounding_norm="differing"), **shifted_pair(rival_R=torch.tensor([0, 1])))
+    assert alone.grounding_R.tolist() == [0.0, 0.0]
+
+
+def test_the_evidence_half_alone_is_half_of_equal_halves() -> None:
+    rows = shifted_pair()
+    rows["similarity_MT"] = rows["similarity_MT"][:1].repeat(4, 1)
+    both, evidence = (
+        log_probs(FPOConfig(halves=halves), **rows).grounding_R for halves in ("both", "evidence")
+    )
+    torch.testing.assert_close(both, 2 * evidence)
+
+
+def test_a_target_margin_has_to_be_exceeded() -> None:
+    found = preference_loss(
+        two_responses([-3.0, -10.0], [-1.0, -4.0]), *PAIR, FPOConfig(beta_text=0.1, target_margin=1.0)
+    )
+    assert found.margin_P.tolist() == pytest.approx([1.0])
+    assert found.loss.item() == pytest.approx(LN2)
+
+
+def test_a_reference_that_agrees_takes_the_margin_away() -> None:
+    policy, reference = two_responses([-3.0, -10.0], [-1.0, -4.0]), two_responses([-2.0, -5.0], [0.0, -1.0])
+    found = preference_loss(policy, *PAIR, FPOConfig(beta_text=0.1, beta_grounding=0.1), reference)
+    assert found.margin_P.tolist() == pytest.approx([0.1 * (7 + 3 - 3 - 1)])
+
+
+def test_axes_weigh_their_pairs() -> None:
+    weights = AxisWeights(boundaries=3.0, text=0.0)
+    assert weights.of(["boundaries"]) == 3.0
+    assert weights.of(["boundaries", "text"]) == 1.5
+    log_p = two_responses([-3.0, -10.0], [-1.0, -4.0])
+    plain = preference_loss(log_p, *PAIR, FPOConfig()).loss
+    weighed = preference_loss(log_p, *PAIR, FPOConfig(), weight_P=torch.tensor([3.0])).loss
+    torch.testing.assert_close(weighed, 3 * plain)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
-from d2vlm_pipeline.objectives import SFTConfig, frame_labels, official_labels, official_spans
+from d2vlm_pipeline.objectives import AxisWeights, SFTConfig, frame_labels, official_labels, official_spans
 from d2vlm_pipeline.timeline import (
     GROUNDED_TASKS,
     GroundedResponse,
@@ -35,9 +35,15 @@ class BranchEncoder:
         is_absent = sample.task in GROUNDED_TASKS and not sample.events
         return self._branch(sample, timebase, [sample.response()], is_absent and self.labels.ground_absent)
 
-    def pair(self, sample: Sample, pair: PreferencePair, timebase: TimeBase) -> Branch:
+    def pair(
+        self, sample: Sample, pair: PreferencePair, timebase: TimeBase, weights: AxisWeights | None = None
+    ) -> Branch:
         """A pair as one branch with the chosen and the rejected response behind the same question."""
-        return self._branch(sample, timebase, [pair.chosen, pair.rejected])
+        return replace(
+            self._branch(sample, timebase, [pair.chosen, pair.rejected]),
+            factors=tuple(factor.operator for factor in pair.factors),
+            weight=(weights or AxisWeights()).of([factor.axis for factor in pair.factors]),
+        )
 
     def clip(self, features_TNC: torch.Tensor, branches: Sequence[Branch]) -> Clip:
         """A clip's prefix with its branches."""

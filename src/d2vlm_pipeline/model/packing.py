@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,12 +38,17 @@ class Response:
 
 @dataclass(frozen=True)
 class Branch:
-    """A question, the frame spans its `<evi>` stand for, and one response (SFT) or two (chosen, rejected)."""
+    """A question, the frame spans its `<evi>` stand for, and one response (SFT) or two (chosen, rejected).
+
+    ``factors`` names what was corrupted in a rejected response, ``weight`` scales the pair's preference loss.
+    """
 
     question_ids: Sequence[int]
     question_evi_positions: Sequence[int]
     question_spans: Sequence[tuple[int, int]]
     responses: Sequence[Response]
+    factors: tuple[str, ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,16 @@ class PackedBatch:
     branch_variant_R: Tensor
     branch_clip_R: Tensor
     branch_question_R: Tensor  # question number within the batch; the two sides of a pair share it
+    branch_weight_R: Tensor
+    branch_factors_R: tuple[tuple[str, ...], ...]
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on another device."""
-        return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        moved: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = value.to(device) if isinstance(value, Tensor) else value
+        return replace(self, **moved)
 
 
 class PaddedPrefixes(NamedTuple):
@@ -134,6 +145,7 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 4)
     query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
     branch = torch.tensor(rows.branches, dtype=torch.long).reshape(-1, 3)
+    sides = [branch for clip in clips for branch in clip.branches for _ in branch.responses]
     labels = torch.zeros(len(rows.labels), prefix.frame_valid_BT.shape[1])
     for index, row in enumerate(rows.labels):
         labels[index, : len(row)] = row
@@ -162,6 +174,8 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
         branch_variant_R=branch[:, 1],
         branch_clip_R=branch[:, 0],
         branch_question_R=branch[:, 2],
+        branch_weight_R=torch.tensor([branch.weight for branch in sides]),
+        branch_factors_R=tuple(branch.factors for branch in sides),
     )
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from d2vlm_pipeline.objectives.config import OFFICIAL_FPO as OFFICIAL_FPO
     from d2vlm_pipeline.objectives.config import OFFICIAL_SFT as OFFICIAL_SFT
+    from d2vlm_pipeline.objectives.config import AxisWeights as AxisWeights
     from d2vlm_pipeline.objectives.config import FPOConfig as FPOConfig
     from d2vlm_pipeline.objectives.config import SFTConfig as SFTConfig
+    from d2vlm_pipeline.objectives.fpo import EvidenceRows as EvidenceRows
     from d2vlm_pipeline.objectives.fpo import PreferenceLoss as PreferenceLoss
     from d2vlm_pipeline.objectives.fpo import ResponseLogProbs as ResponseLogProbs
     from d2vlm_pipeline.objectives.fpo import preference_loss as preference_loss
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "OFFICIAL_FPO": "config",
     "OFFICIAL_SFT": "config",
+    "AxisWeights": "config",
     "FPOConfig": "config",
     "SFTConfig": "config",
+    "EvidenceRows": "fpo",
     "PreferenceLoss": "fpo",
     "ResponseLogProbs": "fpo",
     "preference_loss": "fpo",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.timeline import Axis
 
 LabelKind = Literal["hard", "soft_seconds", "soft_frames"]
 
@@ -37,23 +39,53 @@ class SFTConfig(StrictModel):
     consistency_weight: float = Field(default=0.5, ge=0)
 
 
+class AxisWeights(StrictModel):
+    """How much a pair weighs in the preference loss, by the axis of truth that it corrupts.
+
+    A pair of several factors weighs their mean.
+    """
+
+    event_set: float = Field(default=1.0, ge=0)
+    boundaries: float = Field(default=1.0, ge=0)
+    text: float = Field(default=1.0, ge=0)
+    option: float = Field(default=1.0, ge=0)
+
+    def of(self, axes: Sequence[Axis]) -> float:
+        """Weight of a pair whose factors corrupt these axes."""
+        return sum(float(getattr(self, axis)) for axis in axes) / len(axes)
+
+
 class FPOConfig(StrictModel):
-    """−log σ of the margin between chosen and rejected log-likelihood, grounding included.
+    """−log σ(m) of the margin m between chosen (c) and rejected (r) log-likelihood, grounding included.
+
+    m = β_text·(Δtext − Δtext_ref) + β_grounding·(Δg − Δg_ref) − target_margin, Δx = x(c) − x(r); text is
+    Σ log p(token), g is Σ log p_g over evidence rows and frames (method.md §4.1, §4.2).
 
     Attributes:
-        beta_text: scale of the text part of the margin.
+        beta_text: scale of the text part of the margin (official code: 0.1 for both parts).
         beta_grounding: scale of the grounding part.
-        grounding_mean: divide each response's grounding log-probability by its number of frames, so that the
-            margin does not grow with the clip (the official code sums).
+        grounding_norm: what each evidence row's log p_g is divided by. ``sum``: nothing (official code: the
+            margin grows with the clip); ``frames``: the clip's frames; ``differing``: only frames count whose
+            summed labels differ between chosen and rejected, divided by their number, so that a small
+            corruption of a long clip is not diluted (method.md §10, §11).
+        halves: evidence rows that count: of the evidence half alone, or of both halves (paper and code).
         official_likelihood: log(y·σ + (1−y)(1−σ) + 1e−10) of the official code instead of the stable
             y·logσ(z) + (1−y)·logσ(−z).
+        reference: subtract the margin of the frozen model that the phase starts from (π_ref of DPO,
+            arXiv 2305.18290, eq. 7); paper and code have none.
+        target_margin: margin to exceed (γ of SimPO, arXiv 2405.14734, eq. 6); 0 in the official code.
+        axis_weights: weight of a pair by what it corrupts.
         weight: of the preference loss beside the SFT loss on the chosen response.
     """
 
     beta_text: float = Field(default=0.1, gt=0)
     beta_grounding: float = Field(default=0.1, gt=0)
-    grounding_mean: bool = True
+    grounding_norm: Literal["sum", "frames", "differing"] = "frames"
+    halves: Literal["evidence", "both"] = "both"
     official_likelihood: bool = False
+    reference: bool = False
+    target_margin: float = Field(default=0.0, ge=0)
+    axis_weights: AxisWeights = AxisWeights()
     weight: float = Field(default=1.0, ge=0)
 
 
@@ -61,5 +93,5 @@ OFFICIAL_SFT = SFTConfig(
     labels="soft_frames", ground_absent=False, soft_base=2.0, grounding_weight=10.0, consistency_weight=10.0
 )
 OFFICIAL_FPO = FPOConfig(
-    beta_text=0.1, beta_grounding=0.1, grounding_mean=False, official_likelihood=True, weight=1.0
+    beta_text=0.1, beta_grounding=0.1, grounding_norm="sum", official_likelihood=True, weight=1.0
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -16,10 +17,14 @@ from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss to descend and figures to log."""
+    """Loss to descend and what to log: figures by their mean, spreads (values, [P] each) by their quantiles.
+
+    A spread may hold any number of values, none as well; figures are the same ones at every step.
+    """
 
     loss: Tensor
     figures: dict[str, Tensor]
+    spreads: dict[str, Tensor] = field(default_factory=dict)
 
 
 _Batch = TypeVar("_Batch")
@@ -27,9 +32,16 @@ _Batch = TypeVar("_Batch")
 
 @dataclass(frozen=True)
 class Curve:
-    """Logged means: one entry per ``log_every`` steps."""
+    """Logged means and quantiles: one entry per ``log_every`` steps."""
 
     points: list[dict[str, float]]
+
+
+Watch = Callable[[Sequence[dict[str, float]]], Sequence[str]]
+"""From the points so far, the last one new, to warnings about it."""
+
+_LOG = logging.getLogger(__name__)
+_QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 
 def run_phase(
@@ -38,8 +50,9 @@ def run_phase(
     step: Callable[[_Batch], StepResult],
     data: Iterator[_Batch],
     config: TrainConfig,
+    watch: Watch | None = None,
 ) -> Curve:
-    """Train in place for ``config.steps`` steps and return the curve.
+    """Train in place for ``config.steps`` steps and return the curve; say what the watch makes of it.
 
     Raises:
         UserError: the loss stopped being finite.
@@ -55,6 +68,7 @@ def run_phase(
     )
     points: list[dict[str, float]] = []
     window: list[dict[str, Tensor]] = []
+    spreads: list[dict[str, Tensor]] = []
     for at in track(range(1, config.steps + 1), name, unit="step"):
         result = step(next(data))
         if not torch.isfinite(result.loss):
@@ -67,9 +81,14 @@ def run_phase(
         optimiser.step()
         schedule.step()
         window.append({"loss": result.loss.detach(), "grad_norm": norm, **result.figures})
+        spreads.append(result.spreads)
         if at % config.log_every == 0 or at == config.steps:
-            points.append({"step": float(at), "lr": float(schedule.get_last_lr()[0]), **_means(window)})
+            rate = float(schedule.get_last_lr()[0])
+            points.append({"step": float(at), "lr": rate, **_means(window), **_quantiles(spreads)})
             window.clear()
+            spreads.clear()
+            for warning in watch(points) if watch else ():
+                _LOG.warning("%s: %s", name, warning)
     model.eval()
     return Curve(points)
 
@@ -100,3 +119,16 @@ def _means(window: list[dict[str, Tensor]]) -> dict[str, float]:
         name: float(torch.stack([figures[name].detach().float() for figures in window]).mean())
         for name in window[0]
     }
+
+
+def _quantiles(window: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """Mean and quantiles of every spread over the window; a spread without values says nothing."""
+    found: dict[str, float] = {}
+    for name in sorted({name for spreads in window for name in spreads}):
+        values = torch.cat(
+            [spreads[name].detach().float().flatten() for spreads in window if name in spreads]
+        )
+        if len(values):
+            found[name] = float(values.mean())
+            found |= {f"{name}_{tag}": float(values.quantile(share)) for tag, share in _QUANTILES.items()}
+    return found

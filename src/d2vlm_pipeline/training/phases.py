@@ -21,6 +21,7 @@ from d2vlm_pipeline.training.data import TrainingClip, batches
 from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
+from d2vlm_pipeline.training.watch import PreferenceWatch
 
 TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
@@ -62,7 +63,7 @@ def train_fpo(
                 f"pair {pair.id} belongs to no training sample; run `kedro run --pipelines preferences` again"
             )
         sample = by_id[pair.sample_id]
-        asked.append((sample.video, partial(encoder.pair, sample, pair)))
+        asked.append((sample.video, partial(encoder.pair, sample, pair, weights=config.fpo.axis_weights)))
     if not asked:
         raise UserError(_NOTHING)
     # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
@@ -128,9 +129,10 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
     order = derive_seed(config.seed, name, "order")
     data = batches(clips, bundle.tokens, config.clips_per_step, config.branches_per_clip, order)
     if name == "fpo":
-        step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo)
-    else:
-        step = partial(sft_step, bundle.model, config=config.sft)
+        reference = start.model.eval() if config.fpo.reference else None
+        step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
+        return Trained(bundle, run_phase(name, bundle.model, step, data, config, PreferenceWatch()))
+    step = partial(sft_step, bundle.model, config=config.sft)
     return Trained(bundle, run_phase(name, bundle.model, step, data, config))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput
 from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.objectives import (
+    EvidenceRows,
     FPOConfig,
+    ResponseLogProbs,
     SFTConfig,
     SFTLoss,
     preference_loss,
@@ -24,36 +27,85 @@ def sft_step(model: D2VLM, batch: PackedBatch, config: SFTConfig) -> StepResult:
     return StepResult(loss.total, _figures(loss))
 
 
-def fpo_step(model: D2VLM, batch: PackedBatch, sft: SFTConfig, fpo: FPOConfig) -> StepResult:
-    """Supervised loss on chosen responses plus the preference loss of every pair (method.md §4.2)."""
+def fpo_step(
+    model: D2VLM,
+    batch: PackedBatch,
+    sft: SFTConfig,
+    fpo: FPOConfig,
+    reference: D2VLM | None = None,
+) -> StepResult:
+    """Supervised loss on chosen responses plus the preference loss of every pair (method.md §4.2).
+
+    Args:
+        model: what is trained.
+        batch: clips with their pairs; responses without a rejected side only keep what was learned.
+        sft: the supervised part.
+        fpo: the preference part.
+        reference: the frozen model whose margin is subtracted, if any.
+    """
     output, state = model(batch)
     supervised = chosen_loss(output, state.frame_valid_BT, batch, sft)
-    log_probs = response_log_probs(
-        output.token_logits_NV,
-        batch.token_id_N,
-        batch.token_branch_N,
-        output.similarity_MT,
-        batch.query_label_MT,
-        state.frame_valid_BT[batch.query_clip_M],
-        batch.query_branch_M,
-        len(batch.branch_variant_R),
-        fpo,
-    )
+    log_probs = batch_log_probs(output, state.frame_valid_BT, batch, fpo)
     rejected = (batch.branch_variant_R == 2).nonzero().squeeze(1)
-    # A pair's two sides follow one another; responses without a rejected side only keep what was learned.
-    chosen = rejected - 1
-    preference = preference_loss(log_probs, chosen, rejected, fpo)
+    chosen = rejected - 1  # a pair's two sides follow one another
+    preference = preference_loss(
+        log_probs,
+        chosen,
+        rejected,
+        fpo,
+        None if reference is None else _reference_log_probs(reference, batch, fpo),
+        batch.branch_weight_R[rejected],
+    )
     figures = {
         **_figures(supervised),
         "preference": preference.loss,
-        "margin": _mean(preference.margin_P),
         "preference_accuracy": preference.accuracy,
         "chosen_text": _mean(log_probs.text_R[chosen]),
         "chosen_grounding": _mean(log_probs.grounding_R[chosen]),
         "rejected_text": _mean(log_probs.text_R[rejected]),
         "rejected_grounding": _mean(log_probs.grounding_R[rejected]),
     }
-    return StepResult(supervised.total + fpo.weight * preference.loss, figures)
+    spreads = {"margin": preference.margin_P}
+    for factor in sorted({name for names in batch.branch_factors_R for name in names}):
+        of_factor = [factor in batch.branch_factors_R[row] for row in rejected.tolist()]
+        spreads[f"margin/{factor}"] = preference.margin_P[torch.tensor(of_factor)]
+    return StepResult(supervised.total + fpo.weight * preference.loss, figures, spreads)
+
+
+def batch_log_probs(
+    output: ModelOutput, frame_valid_BT: Tensor, batch: PackedBatch, config: FPOConfig
+) -> ResponseLogProbs:
+    """log π of every response of a batch."""
+    return response_log_probs(
+        output.token_logits_NV,
+        batch.token_id_N,
+        batch.token_branch_N,
+        evidence_rows(output, frame_valid_BT, batch),
+        config,
+    )
+
+
+def evidence_rows(output: ModelOutput, frame_valid_BT: Tensor, batch: PackedBatch) -> EvidenceRows:
+    """The evidence rows of a batch, with the half and the pair that each belongs to."""
+    in_answer = torch.zeros_like(batch.query_branch_M, dtype=torch.bool)
+    in_answer[batch.pair_2L[1]] = True
+    rival = torch.arange(len(batch.branch_variant_R), device=in_answer.device)
+    rejected = (batch.branch_variant_R == 2).nonzero().squeeze(1)
+    rival[rejected], rival[rejected - 1] = rejected - 1, rejected
+    return EvidenceRows(
+        output.similarity_MT,
+        batch.query_label_MT,
+        frame_valid_BT[batch.query_clip_M],
+        batch.query_branch_M,
+        in_answer,
+        rival,
+    )
+
+
+@torch.no_grad()
+def _reference_log_probs(model: D2VLM, batch: PackedBatch, config: FPOConfig) -> ResponseLogProbs:
+    output, state = model(batch)
+    return batch_log_probs(output, state.frame_valid_BT, batch, config)
 
 
 def chosen_loss(
