@@ -200,7 +200,7 @@ class BackboneCall:
 
 @contextmanager
 def recorded_calls(model: D2VLM) -> Iterator[list[BackboneCall]]:
-    """Collects every call of the backbone inside the block."""
+    """Collects every call of the backbone inside the block, the prefix run to its end."""
     calls: list[BackboneCall] = []
 
     def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -208,10 +208,12 @@ def recorded_calls(model: D2VLM) -> Iterator[list[BackboneCall]]:
         calls.append(BackboneCall(visible, kwargs["position_ids"], output.hidden_states))
 
     handle = model.backbone.base_model.register_forward_hook(record, with_kwargs=True)
+    model.complete_prefix = True
     try:
         yield calls
     finally:
         handle.remove()
+        model.complete_prefix = False
 
 
 SAME_STATES = {"atol": 2e-4, "rtol": 0.0}

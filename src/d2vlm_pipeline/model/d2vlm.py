@@ -6,6 +6,7 @@ The prefix (text and frames) runs once; its keys, values and hidden states serve
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 from d2vlm_pipeline.model.config import ModelConfig
 from d2vlm_pipeline.model.heads import MatchHead
 from d2vlm_pipeline.model.packing import PackedBatch
+from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ class ModelOutput:
 
 
 class D2VLM(nn.Module):
-    """Backbone, projector, query head and key head."""
+    """Backbone, projector, query head and key head.
+
+    ``complete_prefix`` runs the prefix to its end, for those who look at states that nothing here reads.
+    """
+
+    complete_prefix = False
 
     def __init__(self, config: ModelConfig, backbone: PreTrainedModel, projector: nn.Module) -> None:
         super().__init__()
@@ -87,16 +94,15 @@ class D2VLM(nn.Module):
         embeds = self.embed(ids_BP)
         embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames_BTD[frame_valid_BT])
         mask = additive_mask(prefix_visible(valid_BP, slot_BP), embeds.dtype)
-        cache = DynamicCache()
         positions = torch.arange(ids_BP.shape[1], device=ids_BP.device).expand_as(ids_BP)
-        hidden = self._hidden_states(embeds, mask, positions, cache)
-        frames_match = self._at_frames(hidden[self.config.match_layer], slot_BP, frame_valid_BT)
+        cache, semantic, match = self._prefix_states(embeds, mask, positions)
+        frames_match = self._at_frames(match, slot_BP, frame_valid_BT)
         return PrefixState(
             cache=cache,
             valid_BP=valid_BP,
             frame_valid_BT=frame_valid_BT,
             frames_in_BTD=frames_BTD,
-            frames_semantic_BTD=self._at_frames(hidden[self.config.semantic_layer], slot_BP, frame_valid_BT),
+            frames_semantic_BTD=self._at_frames(semantic, slot_BP, frame_valid_BT),
             frames_match_BTD=frames_match,
             keys_BTD=self.key_head(frames_match),
         )
@@ -137,6 +143,29 @@ class D2VLM(nn.Module):
         """Run new positions behind a cache; returns match-layer and final hidden states, [B, S, D] each."""
         hidden = self._hidden_states(embeds_BSD, mask_B1SL, position_BS, cache)
         return hidden[self.config.match_layer], hidden[-1]
+
+    def _prefix_states(
+        self, embeds: Tensor, mask: Tensor, positions: Tensor
+    ) -> tuple[DynamicCache, Tensor, Tensor]:
+        """Cache, and hidden states at the semantic and at the match layer, [B, P, D] each."""
+        layers = list(self.backbone.base_model.get_submodule("layers").children())
+        count = len(layers)
+        semantic, match = self.config.semantic_layer, self.config.match_layer % (count + 1)
+        if self.complete_prefix or max(semantic, match) == count:
+            cache = DynamicCache()
+            hidden = self._hidden_states(embeds, mask, positions, cache)
+            return cache, hidden[semantic], hidden[match]
+        cache = PrefixCache(count)
+        # A layer's input is the hidden state of its number (0 = embeddings).
+        with inputs_of(layers, {semantic, match}) as found, suppress(PrefixDone):
+            self.backbone.base_model(
+                inputs_embeds=embeds,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            )
+        return cache, found[semantic], found[match]
 
     def _hidden_states(
         self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache
