@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from d2vlm_pipeline.model.build import build_backbone
+from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, Response, pack
@@ -63,16 +63,17 @@ class FramesAsTheyAre(nn.Module):
 def build(shape: Shape, seed: int = 0) -> D2VLM:
     """A model of the shape, random weights of a size at which logits and similarities are far from zero."""
     torch.manual_seed(seed)
+    backbone = BackboneConfig(
+        hidden_size=shape.hidden,
+        layers=shape.layers,
+        heads=shape.heads,
+        kv_heads=shape.heads,
+        intermediate_size=4 * shape.hidden,
+        vocab_size=shape.vocabulary,
+        tie_embeddings=False,
+    )
     config = ModelConfig(
-        backbone=BackboneConfig(
-            hidden_size=shape.hidden,
-            layers=shape.layers,
-            heads=shape.heads,
-            kv_heads=shape.heads,
-            intermediate_size=4 * shape.hidden,
-            vocab_size=shape.vocabulary,
-            tie_embeddings=False,
-        ),
+        backbone=backbone,
         span=SpanConfig(method="best_run", threshold=0.6, decline=False),
         frame_tokens=1,
         frame_channels=shape.hidden,
@@ -80,7 +81,7 @@ def build(shape: Shape, seed: int = 0) -> D2VLM:
         head_size=shape.hidden // 2,
         compat="official",
     )
-    return D2VLM(config, build_backbone(config.backbone), FramesAsTheyAre()).eval()
+    return D2VLM(config, tiny_llama(backbone), FramesAsTheyAre()).eval()
 
 
 def examples(shape: Shape, answers: int = 1, seed: int = 0) -> list[Example]:

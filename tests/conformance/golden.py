@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from d2vlm_pipeline.model.build import build_backbone
+from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
@@ -104,7 +104,7 @@ def official_model(folder: Path, changed: dict[str, Tensor] | None = None) -> D2
         head_size=len(weights["evi_head.1.weight"]),
         compat="official",
     )
-    model = D2VLM(config, build_backbone(config.backbone), OneTokenPerFrame())
+    model = D2VLM(config, tiny_llama(config.backbone), OneTokenPerFrame())
     model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})
     return model.eval()
 

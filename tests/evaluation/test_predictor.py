@@ -168,7 +168,7 @@ def test_a_question_points_at_the_frames_of_its_intervals(scripted: Any) -> None
     assert [prompt.ids[place] for place in prompt.evi_positions] == [tokens.evi, tokens.evi]
     read = bundle().tokenizer.decode(list(prompt.ids))
     assert "(A) red (B) blue" in read
-    assert list(prompt.ids[-2:]) == [tokens.end, tokens.assistant]
+    assert tuple(prompt.ids[-2:]) == tokens.before_answer
 
 
 def test_every_clip_of_a_batch_is_shown_once_with_a_slot_for_each_frame(scripted: Any) -> None:

@@ -99,7 +99,7 @@ def test_events_are_seen_through_the_clips_own_clock() -> None:
 
 def test_a_clip_starts_with_a_slot_for_every_frame() -> None:
     clip = tiny.clip(5, ("tvg",))
-    assert clip.prefix_ids == [tiny.tokens().user, *[FRAME_SLOT] * 5]
+    assert clip.prefix_ids == [*tiny.tokens().before_frames, *[FRAME_SLOT] * 5]
 
 
 def test_rows_of_a_packed_batch() -> None:

@@ -36,9 +36,11 @@ def test_every_evi_is_one_token_in_its_place(parts: list[str]) -> None:
 def test_special_tokens_are_looked_up_by_name() -> None:
     vocabulary = tiny.tokenizer().get_vocab()
     found = tiny.tokens()
-    assert [found.pad, found.user, found.assistant, found.end] == [vocabulary[name] for name in SPECIAL]
+    pad, user, assistant, end = (vocabulary[name] for name in SPECIAL)
+    assert (found.pad, found.end) == (pad, end)
+    assert (found.before_frames, found.before_answer) == ((user,), (end, assistant))
     assert (found.evi, found.evi_end) == (vocabulary[EVI], vocabulary[EVI_END])
-    assert len({found.pad, found.user, found.assistant, found.end, found.evi, found.evi_end}) == 6
+    assert len({pad, user, assistant, end, found.evi, found.evi_end}) == 6
 
 
 def test_a_tokenizer_without_them_is_refused() -> None:
@@ -70,8 +72,8 @@ def test_options_follow_the_question() -> None:
 
 def test_the_prompt_is_user_frames_question_end_assistant() -> None:
     tokens = tiny.tokens()
-    assert prompt.prefix_ids(3, tokens, -1) == [tokens.user, -1, -1, -1]
+    assert prompt.prefix_ids(3, tokens, -1) == [*tokens.before_frames, -1, -1, -1]
     asked = prompt.question_ids(question("When?"), tiny.tokenizer(), tokens)
-    assert asked == [*prompt.encode("When?", tiny.tokenizer()), tokens.end, tokens.assistant]
+    assert asked == [*prompt.encode("When?", tiny.tokenizer()), *tokens.before_answer]
     said = prompt.response_ids("</evi>no", tiny.tokenizer(), tokens)
     assert said == [tokens.evi_end, *prompt.encode("no", tiny.tokenizer()), tokens.end]

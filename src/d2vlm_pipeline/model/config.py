@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -29,10 +29,23 @@ class BackboneConfig(StrictModel):
     tie_embeddings: bool = True
 
     @model_validator(mode="after")
-    def _check_heads(self) -> BackboneConfig:
+    def _check_heads(self) -> Self:
         if self.hidden_size % self.heads or self.heads % self.kv_heads:
             raise ValueError("hidden_size must divide by heads, and heads by kv_heads")
         return self
+
+
+class CausalLMConfig(StrictModel):
+    """A pretrained language model with its tokenizer, of any architecture that accepts embeddings.
+
+    ``path`` is a folder in the Hugging Face layout or the id of a hub repository, ``revision`` a commit, tag
+    or branch of it. New tokens start as the mean of the known ones. Sliding windows are not applied: frames
+    and branches bring masks of their own.
+    """
+
+    kind: Literal["causal_lm"] = "causal_lm"
+    path: str = Field(min_length=1)
+    revision: str | None = None
 
 
 class ProjectorConfig(StrictModel):
@@ -69,7 +82,7 @@ class ModelConfig(StrictModel):
     and -2 of 32).
     """
 
-    backbone: BackboneConfig = BackboneConfig()
+    backbone: Annotated[BackboneConfig | CausalLMConfig, Field(discriminator="kind")] = BackboneConfig()
     projector: ProjectorConfig = ProjectorConfig()
     span: SpanConfig = SpanConfig()
     frame_tokens: PositiveInt = 9
@@ -80,18 +93,28 @@ class ModelConfig(StrictModel):
     compat: Compat = "paper"
 
     @model_validator(mode="after")
-    def _check_layers(self) -> ModelConfig:
-        if self.semantic_layer >= self.backbone.layers:
-            raise ValueError(
-                f"semantic_layer {self.semantic_layer} must be below {self.backbone.layers} layers"
-            )
+    def _check_layers(self) -> Self:
+        if isinstance(self.backbone, BackboneConfig):
+            check_layers(self, self.backbone.layers)
         return self
 
     @model_validator(mode="after")
-    def _check_compat(self) -> ModelConfig:
+    def _check_compat(self) -> Self:
         if self.compat == "official" and (self.span.method != "best_run" or self.span.decline):
             raise ValueError("compat: official needs span: {method: best_run, decline: false}")
         return self
+
+
+def check_layers(config: ModelConfig, layers: int) -> None:
+    """Refuse hidden states that a backbone of so many layers does not have.
+
+    Raises:
+        ValueError: the semantic or the match layer lies outside it.
+    """
+    if config.semantic_layer >= layers:
+        raise ValueError(f"semantic_layer {config.semantic_layer} must be below {layers} layers")
+    if -config.match_layer > layers:
+        raise ValueError(f"match_layer {config.match_layer} must be at least -{layers}")
 
 
 class StartConfig(StrictModel):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -18,10 +19,14 @@ from d2vlm_pipeline.artifacts import (
     read_manifest,
     validation_reason,
 )
+from d2vlm_pipeline.model.backbones import architecture, is_tied, of_architecture
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.bundle import Contract, ModelBundle
-from d2vlm_pipeline.model.config import PROMPT_VERSION, ModelConfig
+from d2vlm_pipeline.model.config import PROMPT_VERSION, CausalLMConfig, ModelConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
+
+ARCHITECTURE = "backbone.json"
+"""Of a backbone that was loaded: its architecture in transformers' words."""
 
 _Record = TypeVar("_Record", bound=StrictModel)
 
@@ -43,6 +48,9 @@ def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> No
     weights = {name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored}
     save_file(weights, directory / "model.safetensors")
     (directory / "config.json").write_text(canonical_json(bundle.model.config.model_dump(mode="json")) + "\n")
+    if isinstance(bundle.model.config.backbone, CausalLMConfig):
+        record = architecture(bundle.model.backbone)
+        (directory / ARCHITECTURE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
     (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
     bundle.tokenizer.save_pretrained(directory)
 
@@ -62,7 +70,11 @@ def load_model(directory: Path) -> ModelBundle:
         )
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"{directory}/tokenizer.json is missing: this is not a model directory")
-    model = build_model(config, seed=0)
+    backbone = None
+    if isinstance(config.backbone, CausalLMConfig):
+        path = directory / ARCHITECTURE
+        backbone = of_architecture(_read_json(path), path)
+    model = build_model(config, seed=0, backbone=backbone)
     weights = _read_weights(directory / "model.safetensors")
     expected = _stored_weights(model)
     for name in sorted(weights.keys() | expected.keys()):
@@ -85,7 +97,7 @@ def directory_digest(directory: Path) -> str:
 def _stored_weights(model: D2VLM) -> dict[str, Tensor]:
     """State without tied copies, which safetensors refuses to write twice."""
     state = model.state_dict()
-    if model.config.backbone.tie_embeddings:
+    if is_tied(model.backbone):
         state.pop("backbone.lm_head.weight")
     return state
 
@@ -100,6 +112,16 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is missing: this is not a model directory") from None
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); run the step that makes it again") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: this is not a model directory") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: {error}") from None
+    return found
 
 
 def _read(path: Path, record: type[_Record]) -> _Record:

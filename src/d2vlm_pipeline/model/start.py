@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from d2vlm_pipeline.artifacts import UserError, verify
 from d2vlm_pipeline.features import EncoderConfig, build_encoder
+from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.build import build_model
-from d2vlm_pipeline.model.config import ModelConfig, StartConfig
+from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, StartConfig
+from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.io import Contract, ModelBundle, load_model
 from d2vlm_pipeline.model.tokens import question_text, train_tokenizer
 from d2vlm_pipeline.timeline import Question, Sample, SamplingPolicy
@@ -54,19 +58,35 @@ def fresh_model(
     encoder: EncoderConfig,
     seed: int,
 ) -> ModelBundle:
-    """An untrained model with a tokenizer of the training split's words."""
+    """A model that has not seen a frame: a pretrained language model with its tokenizer, or a fresh one.
+
+    The fresh one gets a tokenizer of the training split's words.
+    """
+    built = build_encoder(encoder)
+    tokens, channels = built.shape_NC
+    contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
+    fitted = config.model_copy(update={"frame_tokens": tokens, "frame_channels": channels})
+    if isinstance(config.backbone, CausalLMConfig):
+        backbone, known = pretrained(config.backbone, seed)
+        return ModelBundle(_built(fitted, seed, backbone), known, contract)
     words = [text for sample in samples if sample.split == "train" for text in _texts(sample)]
     if not words:
         raise UserError("no training sample to learn a tokenizer from; see the quarantine report")
     tokenizer = train_tokenizer(words, config.backbone.vocab_size)
-    built = build_encoder(encoder)
-    tokens, channels = built.shape_NC
-    backbone = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
-    fitted = config.model_copy(
-        update={"backbone": backbone, "frame_tokens": tokens, "frame_channels": channels}
-    )
-    contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
-    return ModelBundle(build_model(fitted, seed), tokenizer, contract)
+    sized = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
+    return ModelBundle(build_model(fitted.model_copy(update={"backbone": sized}), seed), tokenizer, contract)
+
+
+def _built(config: ModelConfig, seed: int, backbone: PreTrainedModel) -> D2VLM:
+    """The model around a loaded backbone.
+
+    Raises:
+        UserError: the configured layers do not exist in it.
+    """
+    try:
+        return build_model(config, seed, backbone)
+    except ValueError as error:
+        raise UserError(f"model: {error}") from None
 
 
 def _texts(sample: Sample) -> list[str]:

@@ -14,33 +14,68 @@ from d2vlm_pipeline.timeline import EVI, EVI_END, Question
 PAD, USER, ASSISTANT, END = "<pad>", "<|user|>", "<|assistant|>", "<|end|>"
 _LETTERS = ascii_uppercase
 OPTION_LETTERS = "ABCDE"
-_CONTROL = (PAD, USER, ASSISTANT, END)
+# Stand for the contents of a chat template's turns: private characters that no template or text contains.
+_ASKED, _SAID = "\ue000", "\ue001"
 
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """The ids that structure a sequence, looked up in a tokenizer."""
+    """The ids that structure a sequence: frames, question and answer each come behind one of them.
+
+    ``end`` closes an answer. The user's turn begins with ``before_frames``, ends with ``before_answer``, and
+    holds the frames and then the question.
+    """
 
     pad: int
-    user: int
-    assistant: int
     end: int
     evi: int
     evi_end: int
+    before_frames: tuple[int, ...]
+    before_answer: tuple[int, ...]
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> PromptTokens:
-        """Look the special tokens up.
+        """Look them up in a tokenizer: what its chat template writes, or tokens of our own where it has none.
 
         Raises:
-            UserError: the tokenizer does not know one of them.
+            UserError: the tokenizer does not know one of them, or its template has no place for a question.
         """
         vocabulary = tokenizer.get_vocab()
-        names = (PAD, USER, ASSISTANT, END, EVI, EVI_END)
-        missing = [name for name in names if name not in vocabulary]
+        own = () if tokenizer.chat_template else (PAD, USER, ASSISTANT, END)
+        missing = [name for name in (*own, EVI, EVI_END) if name not in vocabulary]
         if missing:
             raise UserError(f"the tokenizer lacks {' '.join(missing)}: add them before training")
-        return cls(*(vocabulary[name] for name in names))
+        evidence = vocabulary[EVI], vocabulary[EVI_END]
+        if tokenizer.chat_template:
+            return cls._of_template(tokenizer, *evidence)
+        pad, user, assistant, end = (vocabulary[name] for name in own)
+        return cls(pad, end, *evidence, before_frames=(user,), before_answer=(end, assistant))
+
+    @classmethod
+    def _of_template(cls, tokenizer: PreTrainedTokenizerBase, evi: int, evi_end: int) -> PromptTokens:
+        turns = [{"role": "user", "content": _ASKED}, {"role": "assistant", "content": _SAID}]
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+        if text.count(_ASKED) != 1 or text.count(_SAID) != 1:
+            raise UserError(
+                "the tokenizer's chat template does not write each turn once; use another tokenizer"
+            )
+        before, rest = text.split(_ASKED)
+        between, after = rest.split(_SAID)
+        closing = encode(after, tokenizer)
+        end = closing[0] if closing else tokenizer.eos_token_id
+        if end is None or end not in tokenizer.all_special_ids:
+            raise UserError(
+                "the tokenizer's chat template closes an answer with no special token; name an eos token"
+            )
+        pad = tokenizer.pad_token_id
+        return cls(
+            end if pad is None else pad,
+            end,
+            evi,
+            evi_end,
+            before_frames=tuple(encode(before, tokenizer)),
+            before_answer=tuple(encode(between, tokenizer)),
+        )
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -78,6 +113,14 @@ def lettered_options(question: Question) -> list[str]:
     return [f"({letter}) {option}" for letter, option in zip(_LETTERS, question.options or (), strict=False)]
 
 
+def add_evidence_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Add `<evi>`, `</evi>` and, without a chat template, the prompt's tokens; returns the new ones."""
+    own = [] if tokenizer.chat_template else [PAD, USER, ASSISTANT, END]
+    wanted = [name for name in (*own, EVI, EVI_END) if name not in tokenizer.get_vocab()]
+    tokenizer.add_special_tokens({"additional_special_tokens": wanted}, replace_extra_special_tokens=False)
+    return wanted
+
+
 def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Token ids of a text; `<evi>` and `</evi>` become their one token."""
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
@@ -85,8 +128,8 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def prefix_ids(frames: int, tokens: PromptTokens, slot: int) -> list[int]:
-    """``<|user|>`` and one slot per frame."""
-    return [tokens.user, *[slot] * frames]
+    """Where the user's turn begins, and one slot per frame."""
+    return [*tokens.before_frames, *[slot] * frames]
 
 
 def question_ids(question: Question, tokenizer: PreTrainedTokenizerBase, tokens: PromptTokens) -> list[int]:
@@ -96,10 +139,10 @@ def question_ids(question: Question, tokenizer: PreTrainedTokenizerBase, tokens:
         UserError: the question contains a token that structures the prompt.
     """
     text = question_text(question)
-    for control in _CONTROL:
-        if control in text:
+    for control in tokenizer.all_special_tokens:
+        if control != EVI and control in text:
             raise UserError(f"the question contains {control}, which structures the prompt; remove it")
-    return [*encode(text, tokenizer), tokens.end, tokens.assistant]
+    return [*encode(text, tokenizer), *tokens.before_answer]
 
 
 def response_ids(text: str, tokenizer: PreTrainedTokenizerBase, tokens: PromptTokens) -> list[int]:

@@ -134,9 +134,7 @@ class AlignEncoder:
         supervised = [place not in given for place in range(len(ids))]
         evidence = [(frame, frame)] * len(given)
         response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [], query_positions=[])
-        return Branch(
-            [*encode(asked, self.tokenizer), self.tokens.end, self.tokens.assistant], [], [], [response]
-        )
+        return Branch([*encode(asked, self.tokenizer), *self.tokens.before_answer], [], [], [response])
 
     def _choosing(self, caption: str, frame: int | None, pool: Sequence[str], rng: random.Random) -> Branch:
         """Options behind letters; the answer is the right one's letter with its words.
@@ -158,7 +156,7 @@ class AlignEncoder:
 
     def _reading(self, caption: str, frames: int) -> Branch:
         """A caption where questions stand; the state at its end is a query without a target."""
-        asked = [*self._ids(f" {caption}"), self.tokens.end, self.tokens.assistant]
+        asked = [*self._ids(f" {caption}"), *self.tokens.before_answer]
         query = Response([self.tokens.end], [False], [0], [(0, 0)], torch.zeros(1, frames), [])
         return Branch(asked, [], [], [query])
 

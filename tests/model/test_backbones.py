@@ -1,0 +1,278 @@
+"""Language models of several architectures behind one interface: tiny, random, never from a network."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from d2vlm_pipeline.artifacts import UserError, atomic_directory
+from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.model import ModelBundle, load_model, save_model
+from d2vlm_pipeline.model.backbones import pretrained
+from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, ProjectorConfig
+from d2vlm_pipeline.model.encoding import BranchEncoder
+from d2vlm_pipeline.model.generate import PromptClip, PromptQuestion, generate
+from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Response, pack
+from d2vlm_pipeline.model.start import fresh_model
+from d2vlm_pipeline.model.tokens import ASSISTANT, END, PAD, USER, PromptTokens
+from d2vlm_pipeline.objectives import SFTConfig
+from d2vlm_pipeline.timeline import EVI, EVI_END, SamplingPolicy
+from d2vlm_pipeline.training.steps import sft_step
+from model import tiny
+
+CHATML = (
+    "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+COMMON = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+ARCHITECTURES = {
+    "llama": {"tie_word_embeddings": False},
+    "qwen3": {"head_dim": 8, "tie_word_embeddings": True},
+    "phi3": {"tie_word_embeddings": False},
+    "gemma3_text": {"head_dim": 8},
+    "smollm3": {"tie_word_embeddings": True},
+}
+
+
+def write_pretrained(directory: Path, architecture: str, template: str | None = CHATML) -> Path:
+    """A folder as the hub would hold it: random weights, a tokenizer that knows nothing of evidence."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(_plain_tokenizer(directory / "plain"))
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>"]})
+    tokenizer.chat_template = template
+    config = AutoConfig.for_model(
+        architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES[architecture]
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+    home = directory / architecture
+    model.save_pretrained(home)
+    tokenizer.save_pretrained(home)
+    return home
+
+
+def _plain_tokenizer(directory: Path) -> Path:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {byte: at for at, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=words, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
+    home = write_pretrained(tmp_path_factory.mktemp(request.param), request.param)
+    return fresh(home)
+
+
+def fresh(home: Path) -> ModelBundle:
+    config = ModelConfig(
+        backbone=CausalLMConfig(path=str(home)),
+        projector=ProjectorConfig(cell_size=8, dropout=0.0),
+        semantic_layer=2,
+        head_size=16,
+    )
+    found = fresh_model(config, [], SamplingPolicy(), EncoderConfig(), seed=0)
+    found.model.eval()
+    return found
+
+
+def encoder(bundle: ModelBundle) -> BranchEncoder:
+    return BranchEncoder(bundle.tokenizer, bundle.tokens, SFTConfig())
+
+
+def features(frames: int, seed: int = 0) -> Tensor:
+    return torch.randn(frames, 9, 471, generator=torch.Generator().manual_seed(seed))
+
+
+def clip(bundle: ModelBundle, frames: int, forms: tuple[str, ...], seed: int = 0) -> Clip:
+    made = encoder(bundle)
+    branches = [made.sample(tiny.sample(form), tiny.clock(frames)) for form in forms]
+    return made.clip(features(frames, seed), branches)
+
+
+def outputs(bundle: ModelBundle, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        found, _ = bundle.model(batch)
+    return found.token_logits_NV, found.similarity_MT
+
+
+def test_branches_behind_one_prefix_are_what_each_is_alone(bundle: ModelBundle) -> None:
+    forms = ("tvg", "dvc", "tem")
+    logits, similarity = outputs(bundle, pack([clip(bundle, 8, forms)], bundle.tokens.pad))
+    alone = [outputs(bundle, pack([clip(bundle, 8, (form,))], bundle.tokens.pad)) for form in forms]
+    torch.testing.assert_close(logits, torch.cat([one[0] for one in alone]), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(similarity, torch.cat([one[1] for one in alone]), atol=2e-4, rtol=1e-4)
+
+
+def test_padding_changes_nothing(bundle: ModelBundle) -> None:
+    long, short = clip(bundle, 12, ("dvc",)), clip(bundle, 5, ("tvg",), seed=1)
+    logits, similarity = outputs(bundle, pack([long, short], bundle.tokens.pad))
+    alone = [outputs(bundle, pack([one], bundle.tokens.pad)) for one in (long, short)]
+    torch.testing.assert_close(logits, torch.cat([one[0] for one in alone]), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(similarity[-2:, :5], alone[1][1], atol=2e-4, rtol=1e-4)
+
+
+def test_the_short_prefix_pass_gives_the_gradients_of_the_long_one(bundle: ModelBundle) -> None:
+    model, batch = bundle.model, pack([clip(bundle, 8, ("tvg", "dvc"))], bundle.tokens.pad)
+    found = []
+    for complete in (False, True):
+        model.complete_prefix = complete
+        model.zero_grad(set_to_none=True)
+        sft_step(model, batch, SFTConfig()).loss.backward()
+        found.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    model.complete_prefix = False
+    assert found[0].keys() == found[1].keys() == {name for name, _ in model.named_parameters()}
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_cached_decoding_says_what_one_pass_says(bundle: ModelBundle) -> None:
+    tokens, branch = bundle.tokens, clip(bundle, 8, ("tem",)).branches[0]
+    asked = clip(bundle, 8, ("tem",))
+
+    def some_evidence(step: int, logits_QV: Tensor) -> Tensor:
+        wanted = logits_QV.clone()
+        wanted[:, tokens.evi] = 1e6 if step in (1, 3) else -1e6
+        return wanted
+
+    (answer,) = generate(
+        bundle.model,
+        [PromptClip(asked.prefix_ids, asked.features_TNC)],
+        [PromptQuestion(0, branch.question_ids, branch.question_evi_positions, branch.question_spans)],
+        tokens.evi,
+        -1,
+        6,
+        some_evidence,
+    )
+    spans = [(span.first, span.last) for span in answer.spans]
+    said = Response(answer.token_ids, [True] * 6, [1, 3], spans, torch.zeros(2, 8), [])
+    again = Branch(branch.question_ids, branch.question_evi_positions, branch.question_spans, [said])
+    logits, _ = outputs(bundle, pack([Clip(asked.prefix_ids, asked.features_TNC, [again])], tokens.pad))
+    logits[:, tokens.evi] = -torch.inf
+    free = [at for at in range(6) if at not in (1, 3)]
+    assert [logits[at].argmax().item() for at in free] == [answer.token_ids[at] for at in free]
+
+
+def test_a_saved_model_comes_back_without_the_pretrained_folder(
+    bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with atomic_directory(tmp_path / "model") as directory:
+        save_model(bundle, directory)
+    again = load_model(tmp_path / "model")
+    assert again.model.config == bundle.model.config
+    assert again.tokens == bundle.tokens
+    batch = pack([clip(bundle, 8, ("tvg", "dvc"))], bundle.tokens.pad)
+    for ours, theirs in zip(outputs(bundle, batch), outputs(again, batch), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.0, rtol=0.0)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pretrained(tmp_path_factory.mktemp("llama"), "llama")
+
+
+def test_a_chat_template_gives_the_tokens_of_the_prompt(llama: Path) -> None:
+    made = fresh(llama)
+    decode = made.tokenizer.decode
+    assert decode(made.tokens.before_frames) == "<|im_start|>user\n"
+    assert decode(made.tokens.before_answer) == "<|im_end|>\n<|im_start|>assistant\n"
+    assert decode([made.tokens.end]) == "<|im_end|>"
+    assert made.tokenizer.tokenize(f"{EVI}{EVI_END}") == [EVI, EVI_END]
+
+
+def test_without_a_template_the_prompt_has_tokens_of_its_own(tmp_path: Path) -> None:
+    made = fresh(write_pretrained(tmp_path, "llama", template=None))
+    assert made.tokenizer.decode(made.tokens.before_answer) == f"{END}{ASSISTANT}"
+    assert {PAD, USER, ASSISTANT, END, EVI, EVI_END} <= made.tokenizer.get_vocab().keys()
+
+
+def test_new_tokens_start_near_the_mean_and_apart_and_old_ones_stay(llama: Path) -> None:
+    before = AutoModelForCausalLM.from_pretrained(llama).get_input_embeddings().weight.detach()
+    model, tokenizer = pretrained(CausalLMConfig(path=str(llama)), seed=0)
+    after = model.get_input_embeddings().weight.detach()
+    assert torch.equal(after[: len(before)], before)
+    new = [tokenizer.get_vocab()[name] for name in (EVI, EVI_END)]
+    assert sorted(new) == [len(before), len(before) + 1]
+    for table in (after, model.get_output_embeddings().weight.detach()):
+        known = table[: len(before)]
+        away = (table[new] - known.mean(0)).abs() / known.std(0)
+        assert 0.0 < float(away.max()) < 1.0
+        assert not torch.equal(table[new[0]], table[new[1]])
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ messages[0].content }}{{ messages[0].content }}{{ messages[-1].content }}",
+        "{{ messages[0].content }}",
+    ],
+)
+def test_a_template_that_does_not_hold_both_turns_once_is_refused(llama: Path, template: str) -> None:
+    _, tokenizer = pretrained(CausalLMConfig(path=str(llama)), seed=0)
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match="each turn once"):
+        PromptTokens.of(tokenizer)
+
+
+def test_an_answer_that_no_special_token_closes_is_refused(llama: Path) -> None:
+    _, tokenizer = pretrained(CausalLMConfig(path=str(llama)), seed=0)
+    tokenizer.chat_template = "{% for turn in messages %}{{ turn.content }} over. {% endfor %}"
+    with pytest.raises(UserError, match="no special token"):
+        PromptTokens.of(tokenizer)
+
+
+def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be loaded .* name a folder") as caught:
+        pretrained(CausalLMConfig(path=str(tmp_path)), seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_that_does_not_exist_is_refused(llama: Path) -> None:
+    config = ModelConfig(backbone=CausalLMConfig(path=str(llama)), semantic_layer=4)
+    with pytest.raises(UserError, match="semantic_layer 4 must be below 4 layers"):
+        fresh_model(config, [], SamplingPolicy(), EncoderConfig(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("missing", "backbone.json is missing"),
+        ("unknown", "not a known causal language model"),
+        ("text", "line 1"),
+    ],
+)
+def test_a_damaged_architecture_is_named(llama: Path, tmp_path: Path, damage: str, message: str) -> None:
+    with atomic_directory(tmp_path / "model") as directory:
+        save_model(fresh(llama), directory)
+    home, path = tmp_path / "damaged", tmp_path / "damaged" / "backbone.json"
+    shutil.copytree(tmp_path / "model", home)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "unknown":
+        path.write_text(json.dumps({"model_type": "abacus"}))
+    else:
+        path.write_text("{")
+    with pytest.raises(UserError, match=message):
+        load_model(home)
