@@ -8,7 +8,7 @@ import torch
 from d2vlm_pipeline.artifacts import UserError, atomic_directory
 from d2vlm_pipeline.features import EncoderConfig, build_encoder
 from d2vlm_pipeline.model import Contract, ModelBundle, save_model
-from d2vlm_pipeline.model.config import StartConfig
+from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, StartConfig
 from d2vlm_pipeline.model.start import start_model
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from model import tiny
@@ -88,3 +88,9 @@ def test_a_damaged_aligned_model_is_refused(aligned: Path) -> None:
     config.write_text(config.read_text().replace("0.6", "0.5"))
     with pytest.raises(UserError, match=r"config\.json: content does not match"):
         start(StartConfig(directory=str(aligned)), samples())
+
+
+def test_the_shipped_backbone_is_not_taken_for_another_one() -> None:
+    config = ModelConfig(backbone=CausalLMConfig(path="some/model"))
+    with pytest.raises(UserError, match=r"some/model, but the aligned backbone that ships is another"):
+        start_model(StartConfig(), config, samples(), SAMPLING, ENCODER, 0)

@@ -31,10 +31,16 @@ def start_model(
     """The model to train, with its tokenizer.
 
     Raises:
-        UserError: an aligned backbone is damaged, or was made for other sampling or another encoder.
+        UserError: an aligned backbone is damaged, was made for other sampling or another encoder, or is not
+            the backbone that is configured.
     """
     if start.kind == "scratch":
         return fresh_model(config, samples, sampling, encoder, seed)
+    if start.directory is None and isinstance(config.backbone, CausalLMConfig):
+        raise UserError(
+            f"model.backbone is {config.backbone.path}, but the aligned backbone that ships is another; set "
+            "start.kind to scratch, or start.directory to what `kedro run --pipelines align` made of it"
+        )
     directory = SHIPPED if start.directory is None else Path(start.directory)
     verify(directory)
     bundle = load_model(directory)
