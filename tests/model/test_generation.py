@@ -139,51 +139,6 @@ def test_evidence_at_once_is_found_from_the_end_of_the_question(asked: Asked) ->
     assert found.confidence == pytest.approx(interval_confidence(row, found.first, found.last), abs=1e-5)
 
 
-def test_a_first_evi_that_no_frame_supports_is_withheld() -> None:
-    declining = decode_one(
-        with_similarities(-1.0, span=SpanConfig(decline_probability=0.0)), ALL[0], evi_steps=(0, 3)
-    )
-    (answer,) = declining.answers
-    others = declining.logits[0][0].clone()
-    others[tiny.tokens().evi] = -torch.inf
-    assert answer.token_ids[0] == others.argmax()
-    # Once an answer has begun, what it points at is found, however unlikely.
-    assert answer.token_ids[3] == tiny.tokens().evi and len(answer.spans) == 1
-    logits, _ = teacher_forced(
-        with_similarities(-1.0, span=SpanConfig(decline_probability=0.0)), ALL[0], answer
-    )
-    torch.testing.assert_close(torch.cat(declining.logits), logits, **SAME)
-
-
-def test_evidence_that_the_model_is_certain_of_is_not_withheld() -> None:
-    certain = decode_one(with_similarities(-1.0), ALL[0], evi_steps=(0,))
-    (answer,) = certain.answers
-    assert answer.token_ids[0] == tiny.tokens().evi and len(answer.spans) == 1
-
-
-def test_nothing_is_withheld_where_not_asked_for() -> None:
-    model = with_similarities(-1.0, span=SpanConfig(decline=False))
-    (answer,) = decode_one(model, ALL[0], evi_steps=(0, 3)).answers
-    assert answer.token_ids[0] == tiny.tokens().evi and len(answer.spans) == 2
-
-
-def test_one_answer_declines_while_another_does_not() -> None:
-    model = tiny.model(span=SpanConfig(decline_probability=0.0))
-    # Sixteen questions of random weights: some find a frame at once, some none.
-    every = [
-        Asked(frames, form, seed)
-        for seed in range(4)
-        for frames, form in ((4, "tvg"), (2, "tem"), (1, "dvc"), (3, "rar"))
-    ]
-    together = decode_all(model, every, evi_steps=(0,))
-    begins = [answer.token_ids[0] == tiny.tokens().evi for answer in together.answers]
-    assert len(set(begins)) == 2
-    for asked, answer in zip(every, together.answers, strict=True):
-        alone = decode_one(model, asked, evi_steps=(0,)).answers[0]
-        assert alone.token_ids == answer.token_ids
-        assert_same_spans(alone, answer)
-
-
 def test_an_answer_reads_back_the_interval_it_found() -> None:
     """Teacher-forced with other intervals, the logits after the first `<evi>` differ."""
     model, asked = tiny.model(), ALL[0]

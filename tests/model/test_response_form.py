@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from d2vlm_pipeline.model.config import SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.generate import Generated, PromptQuestion, ResponseForm, generate
 from model import tiny
-from model.test_generation import ALL, Asked, teacher_forced, with_similarities
+from model.test_generation import ALL, Asked, teacher_forced
 
 CHOICES = ([20, 21], [22], [23, 24, 25], [26, 27])
 EVI, EVI_END, END = tiny.tokens().evi, tiny.tokens().evi_end, tiny.tokens().end
@@ -111,11 +110,3 @@ def test_every_answer_has_the_form(seed: int) -> None:
         assert answer.token_ids.count(EVI_END) == 1
         evidence = answer.token_ids[: answer.token_ids.index(EVI_END)]
         assert set(evidence) <= {EVI} and len(evidence) <= 3
-
-
-def test_a_choice_is_not_declined() -> None:
-    model = with_similarities(-1.0, span=SpanConfig(decline_probability=0.0))
-    (declined,) = answers(model, [ALL[0]], offers=False)
-    assert declined.token_ids[0] == EVI_END and declined.spans == []
-    (chosen,) = answers(model, [ALL[0]])
-    assert chosen.token_ids[:2] == [EVI, EVI_END] and len(chosen.spans) == 1

@@ -63,15 +63,14 @@ class SpanConfig(StrictModel):
     is the maximum-sum run of similarity logits; ``best_run``: the official rule, the contiguous run above
     ``threshold`` × max with the highest mean (method.md §6.2).
 
-    ``decline``: an answer's first `<evi>` is withheld where no frame is likelier inside than outside, since
-    the likeliest set of frames is then the empty one, and where the language model itself gives its next
-    choice at least ``decline_probability``: a question whose event is certain is not declined.
+    ``decline``: whether an answer begins with `<evi>` is decided by both factors together: the log-odds of
+    `<evi>` against the language model's best other token, plus those of the likeliest frame to belong to the
+    event. A sum below zero withholds it, whatever either says alone.
     """
 
     method: Literal["max_likelihood", "best_run"] = "max_likelihood"
     threshold: float = Field(default=0.6, gt=0, le=1)
     decline: bool = True
-    decline_probability: float = Field(default=0.05, ge=0, le=1)
 
 
 class ModelConfig(StrictModel):

@@ -52,12 +52,12 @@ class PromptQuestion:
 
 @dataclass(frozen=True)
 class FoundSpan:
-    """Frames of one emitted `<evi>`, how sure the model is, and whether any frame is likelier inside."""
+    """Frames of one `<evi>`, how sure the model is, and the log-odds of the likeliest frame to belong."""
 
     first: int
     last: int
     confidence: float
-    supported: bool = True
+    support: float = 0.0
 
 
 @dataclass
@@ -109,13 +109,9 @@ def generate(
         for row, waiting in said.items():
             chosen[row] = waiting.pop(0)
         said = {row: waiting for row, waiting in said.items() if waiting}
-        spans = session.find_spans(chosen == evi_id)
         if step == 0 and model.config.span.decline:
-            # A choice takes its event for granted: there is nothing to decline.
-            open_spans = {row: span for row, span in spans.items() if not questions[row].choices}
-            withheld = _decline(logits, open_spans, evi_id, model.config.span.decline_probability)
-            spans = {row: span for row, span in spans.items() if row not in withheld}
-            chosen[list(withheld)] = torch.tensor(list(withheld.values()), dtype=chosen.dtype)
+            chosen = _begun(logits, chosen, session, [not question.choices for question in questions], evi_id)
+        spans = session.find_spans(chosen == evi_id)
         for row, answer in enumerate(answers):
             _record(answer, int(chosen[row]), spans.get(row), end_id)
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
@@ -140,17 +136,23 @@ def _well_formed(logits_QV: Tensor, answers: Sequence[Generated], form: Response
     return logits_QV.masked_fill(~allowed, -torch.inf)
 
 
-def _decline(logits_QV: Tensor, spans: Mapping[int, FoundSpan], evi_id: int, least: float) -> dict[int, int]:
-    """What to say for a first `<evi>` that no frame supports, where it is at least that likely, by row."""
+def _begun(
+    logits_QV: Tensor, chosen_Q: Tensor, session: _Session, is_open: Sequence[bool], evi_id: int
+) -> Tensor:
+    """First tokens, where an event may be absent (open) weighed with what the frames say.
+
+    log p(`<evi>`) − log p(best other token) + log-odds of the likeliest frame: the factors of the response's
+    likelihood that tell an event from none.
+    """
+    found = session.find_spans(torch.tensor(is_open))
     others = logits_QV.clone()
     others[:, evi_id] = -torch.inf
-    token = others.argmax(-1)
-    probability = logits_QV.softmax(-1).gather(1, token[:, None]).squeeze(1)
-    return {
-        row: int(token[row])
-        for row, span in spans.items()
-        if not span.supported and float(probability[row]) >= least
-    }
+    best = others.max(-1)
+    begun = chosen_Q.clone()
+    for row, span in found.items():
+        log_odds = float(logits_QV[row, evi_id] - best.values[row]) + span.support
+        begun[row] = evi_id if log_odds >= 0.0 else best.indices[row]
+    return begun
 
 
 def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) -> None:
@@ -211,7 +213,7 @@ class _Session:
         return embeds_QSD.index_put((index, place), added.to(embeds_QSD.dtype), accumulate=True)
 
     def find_spans(self, is_evi_Q: Tensor) -> dict[int, FoundSpan]:
-        """Interval of every row that has just emitted `<evi>`."""
+        """Interval of every row that has just emitted `<evi>`, or is about to."""
         rows = is_evi_Q.nonzero().squeeze(1)
         if len(rows) == 0:
             return {}
@@ -221,9 +223,7 @@ class _Session:
         for row, row_logits in zip(rows.tolist(), logits, strict=True):
             real = row_logits[: int(self._state.frame_valid_BT[row].sum())]
             first, last = select_span(real, self._model.config.span)
-            found[row] = FoundSpan(
-                first, last, interval_confidence(real, first, last), bool(real.max() > 0.0)
-            )
+            found[row] = FoundSpan(first, last, interval_confidence(real, first, last), float(real.max()))
         return found
 
     def likeliest(self, choices: Mapping[int, Sequence[Sequence[int]]]) -> dict[int, list[int]]:
