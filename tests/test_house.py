@@ -14,6 +14,7 @@ import yaml
 
 from d2vlm_pipeline import cli
 from d2vlm_pipeline.orchestration import PersistedDataset
+from d2vlm_pipeline.orchestration.checks import parameter_error
 from d2vlm_pipeline.orchestration.project import project_config
 from d2vlm_pipeline.orchestration.stages import STAGES
 
@@ -207,3 +208,13 @@ def test_the_readme_shows_commands_that_exist() -> None:
             run.make_context("run", [*rest])
             if rest[0] in ("--pipeline", "--pipelines"):
                 assert set(rest[1].split(",")) <= set(STAGES), command
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize("name", [*STAGES, "align"])
+def test_the_parameters_of_every_pipeline_are_right_for_it_alone(name: str, env: str) -> None:
+    """Types are read off the nodes; a pipeline run by itself must find the same ones as the whole job."""
+    from importlib import import_module
+
+    module = import_module(f"d2vlm_pipeline.pipelines.{name}")
+    assert parameter_error(CONF, env, {}, {name: module.create_pipeline()}) is None

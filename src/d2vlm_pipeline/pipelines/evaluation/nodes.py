@@ -77,8 +77,6 @@ GUESSERS = ("chance", "prior", "tiling", "whole_video")
 
 
 def answer_questions(
-    system: str,
-    view: View,
     model: ModelBundle,
     samples: list[Sample],
     store: FeatureStore,
@@ -88,6 +86,9 @@ def answer_questions(
     answering: AnswerConfig,
     evaluation: EvaluationConfig,
     compute: ComputeConfig,
+    *,
+    system: str,
+    view: View,
 ) -> Iterator[Prediction]:
     """Stream a model's answers to the held-out questions, seeing the real clips, nothing, or other clips."""
     import torch

@@ -52,7 +52,8 @@ def create_pipeline() -> Pipeline:
 
 
 def _answerer(system: str, model: str, view: View) -> Node:
-    function = update_wrapper(partial(answer_questions, system, view), answer_questions)
+    # Bound by keyword, behind the inputs: Kedro reads parameter types off the wrapped function by position.
+    function = update_wrapper(partial(answer_questions, system=system, view=view), answer_questions)
     inputs = [
         model,
         "samples",
