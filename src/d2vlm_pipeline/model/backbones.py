@@ -58,10 +58,9 @@ def pretrained(config: CausalLMConfig, seed: int) -> tuple[PreTrainedModel, PreT
             config.path, revision=config.revision, dtype=torch.float32
         )
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"backbone {config.path}: cannot be loaded ({reason}); name a folder with a causal language "
-            "model and its tokenizer, or a hub id while there is a network"
+            f"backbone {config.path}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
+            "language model and its tokenizer, or a hub id while there is a network"
         ) from None
     added = add_evidence_tokens(tokenizer)
     if len(tokenizer) > len(_rows(model.get_input_embeddings())):
@@ -87,13 +86,16 @@ def of_architecture(record: dict[str, Any], path: Path) -> PreTrainedModel:
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     except (KeyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not a known causal language model ({reason})") from None
+        raise UserError(f"{path}: not a known causal language model ({_first_line(error)})") from None
 
 
 def is_tied(backbone: PreTrainedModel) -> bool:
     """Whether input and output embeddings are one tensor."""
     return _rows(backbone.get_input_embeddings()) is _rows(backbone.get_output_embeddings())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 @torch.no_grad()

@@ -12,7 +12,6 @@ from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
 from d2vlm_pipeline.objectives import AxisWeights, SFTConfig, frame_labels, official_labels, official_spans
 from d2vlm_pipeline.timeline import (
-    GROUNDED_TASKS,
     GroundedResponse,
     Interval,
     PreferencePair,
@@ -32,8 +31,8 @@ class BranchEncoder:
 
     def sample(self, sample: Sample, timebase: TimeBase) -> Branch:
         """A sample as one branch with its true response."""
-        is_absent = sample.task in GROUNDED_TASKS and not sample.events
-        return self._branch(sample, timebase, [sample.response()], is_absent and self.labels.ground_absent)
+        ground_nowhere = sample.is_absent and self.labels.ground_absent
+        return self._branch(sample, timebase, [sample.response()], ground_nowhere)
 
     def pair(
         self, sample: Sample, pair: PreferencePair, timebase: TimeBase, weights: AxisWeights | None = None

@@ -85,6 +85,11 @@ class Sample(StrictModel):
         return self
 
     @property
+    def is_absent(self) -> bool:
+        """Whether it asks for an event that does not occur."""
+        return self.task in GROUNDED_TASKS and not self.events
+
+    @property
     def query_spans(self) -> tuple[Interval, ...]:
         """`query_intervals` as Interval."""
         return tuple(Interval(start_s=start_s, end_s=end_s) for start_s, end_s in self.query_intervals)

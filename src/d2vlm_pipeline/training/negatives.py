@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from d2vlm_pipeline.artifacts import derive_seed
-from d2vlm_pipeline.timeline import GROUNDED_TASKS, Sample
+from d2vlm_pipeline.timeline import Sample
 
 _FUNCTION_WORDS = frozenset({"a", "an", "and", "at", "by", "from", "in", "into", "of", "on", "the", "to"})
 _WORD = re.compile(r"\w+")
@@ -25,17 +25,15 @@ def borrow_absent(samples: Sequence[Sample], per_clip: int, seed: int) -> list[S
     captions get none, since nothing says what they lack.
     """
     denials = _denials(samples)
-    donors = sorted(
-        (sample for sample in samples if sample.task in denials and _can_lend(sample)),
-        key=lambda sample: sample.id,
-    )
+    lenders = (sample for sample in samples if sample.task in denials and _can_lend(sample))
+    donors = [(donor, _asked_words(donor)) for donor in sorted(lenders, key=lambda sample: sample.id)]
     borrowed = []
     for video, captions in sorted(_captions(samples).items()):
         rng = random.Random(derive_seed(seed, "borrow", video))
         suited = (
             donor
-            for donor in rng.sample(donors, len(donors))
-            if donor.video != video and not any(_asked_words(donor) <= caption for caption in captions)
+            for donor, words in rng.sample(donors, len(donors))
+            if donor.video != video and not any(words <= caption for caption in captions)
         )
         for place, donor in zip(range(per_clip), suited, strict=False):
             borrowed.append(_denied(donor, video, f"{video}/borrowed/{place}", denials[donor.task]))
@@ -44,7 +42,7 @@ def borrow_absent(samples: Sequence[Sample], per_clip: int, seed: int) -> list[S
 
 def _denials(samples: Iterable[Sample]) -> dict[str, str]:
     """By task the answer of its first absent sample."""
-    absent = [sample for sample in samples if sample.task in GROUNDED_TASKS and not sample.events]
+    absent = [sample for sample in samples if sample.is_absent]
     return {
         sample.task: sample.answer for sample in sorted(absent, key=lambda sample: sample.id, reverse=True)
     }

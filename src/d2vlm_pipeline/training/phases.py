@@ -14,7 +14,7 @@ from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.packing import Branch
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
-from d2vlm_pipeline.timeline import GROUNDED_TASKS, PreferencePair, Sample, TimeBase
+from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
@@ -67,7 +67,7 @@ def train_fpo(
     if not asked:
         raise UserError(_NOTHING)
     # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
-    absent = [sample for sample in by_id.values() if sample.task in GROUNDED_TASKS and not sample.events]
+    absent = [sample for sample in by_id.values() if sample.is_absent]
     absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
     asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
     return _train("fpo", start, _encode(asked, clips), config)
