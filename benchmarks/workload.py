@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, Response, pack
+from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, Prefix, Response, pack
 from d2vlm_pipeline.objectives import official_labels, official_spans
 
 USER, EVI, EVI_END, END = 1, 2, 3, 4
@@ -125,7 +125,7 @@ def _answer(rng: random.Random, shape: Shape) -> Answer:
 def packed(given: Sequence[Example], share_clip: bool = False) -> PackedBatch:
     """Our form of the work: one clip per example, or one clip with all questions."""
     branches = [_branch(example) for example in given]
-    prefix = [USER, *[FRAME_SLOT] * len(given[0].frames_TD)]
+    prefix = Prefix([USER, *[FRAME_SLOT] * len(given[0].frames_TD)])
     if share_clip:
         return pack([Clip(prefix, given[0].frames_TD[:, None], branches)])
     return pack(

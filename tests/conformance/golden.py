@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
+from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Prefix, Response
 from d2vlm_pipeline.objectives import official_labels, official_spans
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -156,7 +156,7 @@ class CaseEncoder:
         branch = Branch(
             asked, places(asked, self.record["evidence_token_id"])[: len(spans)], spans, responses
         )
-        prefix = [*sample["input_ids_part1"][:-1], *[FRAME_SLOT] * frames]
+        prefix = Prefix([*sample["input_ids_part1"][:-1], *[FRAME_SLOT] * frames])
         return Clip(prefix, frame_embeds_TD[:, None], [branch])
 
     def _response(

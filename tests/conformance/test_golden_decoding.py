@@ -22,7 +22,7 @@ from conformance.golden import (
 )
 from d2vlm_pipeline.model.d2vlm import similarity
 from d2vlm_pipeline.model.generate import AdjustLogits, Generated, PromptClip, PromptQuestion, generate
-from d2vlm_pipeline.model.packing import FRAME_SLOT
+from d2vlm_pipeline.model.packing import FRAME_SLOT, Prefix
 from d2vlm_pipeline.model.spans import best_run_span, interval_confidence, select_span
 from d2vlm_pipeline.objectives import official_spans
 
@@ -53,7 +53,7 @@ def prompt_of(case: Case, index: int) -> tuple[PromptClip, PromptQuestion]:
     # A single time in the question stands for one frame.
     spans = official_spans([(src[0], src[0])] if len(src) == 1 else pairs_of(src), len(frames_TD))
     evi = places(asked, record["evidence_token_id"])[: len(spans)]
-    clip = PromptClip([*ids[:at], *[FRAME_SLOT] * len(frames_TD)], frames_TD[:, None])
+    clip = PromptClip(Prefix([*ids[:at], *[FRAME_SLOT] * len(frames_TD)]), frames_TD[:, None])
     return clip, PromptQuestion(index, asked, evi, spans)
 
 

@@ -175,7 +175,7 @@ def test_every_clip_of_a_batch_is_shown_once_with_a_slot_for_each_frame(scripted
     script = scripted("</evi>No such event happens in the video.")
     predictor(Shelf(), max_new_tokens=33).answer_batch(questions())
     assert [len(clip.features_TNC) for clip in script.clips] == list(FRAMES.values())
-    assert [len(clip.prefix_ids) for clip in script.clips] == [1 + frames for frames in FRAMES.values()]
+    assert [len(clip.prefix.ids) for clip in script.clips] == [1 + frames for frames in FRAMES.values()]
     assert [prompt.clip for prompt in script.questions] == [0, 1, 2] * len(FORMS)
     assert script.room == 33
 

@@ -108,7 +108,7 @@ def features(frames: int, seed: int = 0) -> Tensor:
 def clip(bundle: ModelBundle, frames: int, forms: tuple[str, ...], seed: int = 0) -> Clip:
     made = encoder(bundle)
     branches = [made.sample(tiny.sample(form), tiny.clock(frames)) for form in forms]
-    return made.clip(features(frames, seed), branches)
+    return Clip(bundle.layout.prefix(tiny.clock(frames).times_s), features(frames, seed), branches)
 
 
 def outputs(bundle: ModelBundle, batch: PackedBatch) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ def test_cached_decoding_says_what_one_pass_says(bundle: ModelBundle) -> None:
 
     (answer,) = generate(
         bundle.model,
-        [PromptClip(asked.prefix_ids, asked.features_TNC)],
+        [PromptClip(asked.prefix, asked.features_TNC)],
         [PromptQuestion(0, branch.question_ids, branch.question_evi_positions, branch.question_spans)],
         tokens.evi,
         -1,
@@ -168,7 +168,7 @@ def test_cached_decoding_says_what_one_pass_says(bundle: ModelBundle) -> None:
     spans = [(span.first, span.last) for span in answer.spans]
     said = Response(answer.token_ids, [True] * 6, [1, 3], spans, torch.zeros(2, 8), [])
     again = Branch(branch.question_ids, branch.question_evi_positions, branch.question_spans, [said])
-    logits, _ = outputs(bundle, pack([Clip(asked.prefix_ids, asked.features_TNC, [again])], tokens.pad))
+    logits, _ = outputs(bundle, pack([Clip(asked.prefix, asked.features_TNC, [again])], tokens.pad))
     logits[:, tokens.evi] = -torch.inf
     free = [at for at in range(6) if at not in (1, 3)]
     assert [logits[at].argmax().item() for at in free] == [answer.token_ids[at] for at in free]

@@ -41,7 +41,7 @@ def test_the_row_that_declines_is_grounded_to_no_frame_where_asked_for() -> None
     for grounded in (True, False):
         encoder = tiny.encoder(SFTConfig(ground_absent=grounded))
         branches = [encoder.sample(tiny.sample(form), CLOCK) for form in ("absent", "rar")]
-        batch = pack([encoder.clip(tiny.features(8), branches)], 0)
+        batch = pack([tiny.clip_of(tiny.features(8), branches)], 0)
         # A choice among options declines nothing.
         assert batch.query_row_M.tolist() == [asked - 1] * grounded
         assert batch.query_label_MT.tolist() == [[0.0] * 8] * grounded
@@ -99,7 +99,7 @@ def test_events_are_seen_through_the_clips_own_clock() -> None:
 
 def test_a_clip_starts_with_a_slot_for_every_frame() -> None:
     clip = tiny.clip(5, ("tvg",))
-    assert clip.prefix_ids == [*tiny.tokens().before_frames, *[FRAME_SLOT] * 5]
+    assert clip.prefix.ids == [*tiny.tokens().before_frames, *[FRAME_SLOT] * 5]
 
 
 def test_rows_of_a_packed_batch() -> None:
@@ -133,7 +133,7 @@ def test_rows_of_a_packed_batch() -> None:
 def test_the_rejected_side_starts_where_the_chosen_one_does() -> None:
     sample = tiny.sample("tvg")
     branch = tiny.encoder().pair(sample, tiny.pair(sample), CLOCK)
-    batch = pack([tiny.encoder().clip(tiny.features(8), [branch])], 0)
+    batch = pack([tiny.clip_of(tiny.features(8), [branch])], 0)
     asked, chosen = len(branch.question_ids), len(branch.responses[0].token_ids)
     position, variant = batch.suffix_position_BS[0], batch.suffix_variant_BS[0]
     assert position[asked + chosen] == position[asked] == 9 + asked

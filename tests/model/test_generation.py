@@ -35,7 +35,7 @@ class Asked:
     @property
     def clip(self) -> PromptClip:
         clip = tiny.clip(self.frames, (self.form,), self.seed)
-        return PromptClip(clip.prefix_ids, clip.features_TNC)
+        return PromptClip(clip.prefix, clip.features_TNC)
 
     def question(self, clip: int) -> PromptQuestion:
         branch = self.branch
@@ -95,7 +95,7 @@ def teacher_forced(model: D2VLM, asked: Asked, answer: Generated) -> tuple[Tenso
     branch = asked.branch
     given = Branch(branch.question_ids, branch.question_evi_positions, branch.question_spans, [response])
     with torch.no_grad():
-        output, _ = model(pack([Clip(asked.clip.prefix_ids, asked.clip.features_TNC, [given])], 0))
+        output, _ = model(pack([Clip(asked.clip.prefix, asked.clip.features_TNC, [given])], 0))
     return output.token_logits_NV, output.similarity_MT
 
 
@@ -230,7 +230,7 @@ def test_what_is_decoded_depends_on_the_video() -> None:
     seen = decode_one(model, asked)
     blind = decode(
         model,
-        [PromptClip(asked.clip.prefix_ids, torch.zeros_like(asked.clip.features_TNC))],
+        [PromptClip(asked.clip.prefix, torch.zeros_like(asked.clip.features_TNC))],
         [asked.question(0)],
     )
     assert not torch.allclose(seen.logits[0], blind.logits[0], atol=1e-3)

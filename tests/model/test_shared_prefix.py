@@ -98,7 +98,7 @@ def test_two_sides_behind_one_question_equal_each_alone() -> None:
     model, features = tiny.model(), tiny.features(8)
     both = tiny.pair_branch("tem", 8)
     sides = [replace(both, responses=[response]) for response in both.responses]
-    clip = tiny.encoder().clip
+    clip = tiny.clip_of
     shared = compute(model, [[clip(features, [both])]])
     apart = compute(model, [[clip(features, [side])] for side in sides])
     assert_same(shared, apart)
@@ -114,7 +114,7 @@ def test_two_sides_behind_one_question_equal_each_alone() -> None:
     ],
 )
 def test_a_response_has_one_likelihood_wherever_it_is_packed(fpo: FPOConfig) -> None:
-    model, clip = tiny.model(), tiny.encoder().clip
+    model, clip = tiny.model(), tiny.clip_of
     first, second, other = tiny.pair_branch("tvg", 8), tiny.pair_branch("dvc", 8), tiny.pair_branch("tal", 12)
     long, short = tiny.features(12), tiny.features(8)
     together = log_probs(model, pack([clip(long, [other]), clip(short, [first, second])], 0), fpo)

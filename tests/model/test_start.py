@@ -38,6 +38,7 @@ def test_from_scratch_everything_fits_the_data_and_the_encoder() -> None:
     assert bundle.model.project(torch.zeros(1, 2, tokens, channels)).shape == (
         1,
         2,
+        1,
         config.backbone.hidden_size,
     )
 

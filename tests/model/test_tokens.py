@@ -72,7 +72,7 @@ def test_options_follow_the_question() -> None:
 
 def test_the_prompt_is_user_frames_question_end_assistant() -> None:
     tokens = tiny.tokens()
-    assert prompt.prefix_ids(3, tokens, -1) == [*tokens.before_frames, -1, -1, -1]
+    assert tiny.prefix(3).ids == [*tokens.before_frames, -1, -1, -1]
     asked = prompt.question_ids(question("When?"), tiny.tokenizer(), tokens)
     assert asked == [*prompt.encode("When?", tiny.tokenizer()), *tokens.before_answer]
     said = prompt.response_ids("</evi>no", tiny.tokenizer(), tokens)

@@ -1,5 +1,6 @@
 """A model of a few thousand weights, clips of random features, and samples of every answer form."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,8 @@ from d2vlm_pipeline.features import EncoderConfig
 from d2vlm_pipeline.model import D2VLM, Contract, ModelBundle, ModelConfig, build_model
 from d2vlm_pipeline.model.config import BackboneConfig, ProjectorConfig
 from d2vlm_pipeline.model.encoding import BranchEncoder
-from d2vlm_pipeline.model.packing import Branch, Clip
+from d2vlm_pipeline.model.layout import OneTokenFrames
+from d2vlm_pipeline.model.packing import Branch, Clip, Prefix
 from d2vlm_pipeline.model.tokens import PromptTokens, train_tokenizer
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.timeline import (
@@ -156,8 +158,16 @@ def branches(frames: int, forms: tuple[str, ...] = EVERY_FORM) -> list[Branch]:
     return [encoder().sample(sample(form), clock(frames)) for form in forms]
 
 
+def prefix(frames: int) -> Prefix:
+    return OneTokenFrames(tokens().before_frames).prefix(clock(frames).times_s)
+
+
+def clip_of(features_TNC: Tensor, of: Sequence[Branch]) -> Clip:
+    return Clip(prefix(len(features_TNC)), features_TNC, of)
+
+
 def clip(frames: int, forms: tuple[str, ...] = EVERY_FORM, seed: int = 0) -> Clip:
-    return encoder().clip(features(frames, seed), branches(frames, forms))
+    return clip_of(features(frames, seed), branches(frames, forms))
 
 
 def pair_branch(form: str, frames: int) -> Branch:

@@ -46,7 +46,12 @@ def test_epochs_differ() -> None:
 def clips(count: int = 5) -> list[TrainingClip]:
     frames = itertools.cycle((8, 5, 12))
     return [
-        TrainingClip(f"{at}.mp4", tiny.features(number, seed=at).numpy(), tiny.branches(number))
+        TrainingClip(
+            f"{at}.mp4",
+            tiny.prefix(number),
+            tiny.features(number, seed=at).numpy(),
+            tiny.branches(number),
+        )
         for at, number in zip(range(count), frames, strict=False)
     ]
 
@@ -55,7 +60,7 @@ def draw(
     number: int, clips_per_step: int = 2, branches_per_clip: int = 3, seed: int = 0
 ) -> list[PackedBatch]:
     return list(
-        itertools.islice(batches(clips(), tiny.tokens(), clips_per_step, branches_per_clip, seed), number)
+        itertools.islice(batches(clips(), tiny.tokens().pad, clips_per_step, branches_per_clip, seed), number)
     )
 
 

@@ -30,7 +30,7 @@ def test_the_losses_are_means_over_what_lies_in_the_batch() -> None:
 
 
 def test_supervised_training_on_pairs_ignores_the_rejected_side() -> None:
-    model, config, clip = tiny.model(), SFTConfig(), tiny.encoder().clip
+    model, config, clip = tiny.model(), SFTConfig(), tiny.clip_of
     true = pack([clip(tiny.features(8), tiny.branches(8, ("dvc",)))], 0)
     paired = pack([clip(tiny.features(8), [tiny.pair_branch("dvc", 8)])], 0)
     expected = sft_step(model, true, config).loss
@@ -41,8 +41,8 @@ def test_supervised_training_on_pairs_ignores_the_rejected_side() -> None:
 def test_a_preference_step_adds_its_loss_and_says_what_it_saw() -> None:
     model, fpo = tiny.model(), FPOConfig(beta_text=0.2, beta_grounding=3.0, weight=0.5)
     clips = [
-        tiny.encoder().clip(tiny.features(8), [tiny.pair_branch("dvc", 8), tiny.pair_branch("tvg", 8)]),
-        tiny.encoder().clip(tiny.features(5), [tiny.pair_branch("tal", 5)]),
+        tiny.clip_of(tiny.features(8), [tiny.pair_branch("dvc", 8), tiny.pair_branch("tvg", 8)]),
+        tiny.clip_of(tiny.features(5), [tiny.pair_branch("tal", 5)]),
     ]
     result = fpo_step(model, pack(clips, 0), SFTConfig(), fpo)
     seen = result.figures
@@ -70,7 +70,7 @@ def test_margins_are_told_apart_by_what_was_corrupted() -> None:
         replace(tiny.pair_branch(form, 8), factors=factors)
         for form, factors in (("dvc", ("shift",)), ("tvg", ("shift", "repeat")))
     )
-    batch = pack([tiny.encoder().clip(features, [shifted, told_twice, tiny.branches(8, ("tvg",))[0]])], 0)
+    batch = pack([tiny.clip_of(features, [shifted, told_twice, tiny.branches(8, ("tvg",))[0]])], 0)
     spreads = fpo_step(model, batch, SFTConfig(), FPOConfig()).spreads
     assert set(spreads) == {"margin", "margin/shift", "margin/repeat"}
     assert spreads["margin/shift"].tolist() == spreads["margin"].tolist()
@@ -83,7 +83,7 @@ def test_a_pair_weighs_what_its_branch_says() -> None:
 
     def preference(*weights: float) -> float:
         branches = [replace(pair, weight=weight) for pair, weight in zip(pairs, weights, strict=True)]
-        step = fpo_step(model, pack([tiny.encoder().clip(features, branches)], 0), SFTConfig(), FPOConfig())
+        step = fpo_step(model, pack([tiny.clip_of(features, branches)], 0), SFTConfig(), FPOConfig())
         return float(step.figures["preference"].detach())
 
     first, second = preference(2.0, 0.0), preference(0.0, 2.0)
@@ -94,7 +94,7 @@ def test_a_pair_weighs_what_its_branch_says() -> None:
 def test_against_itself_a_model_has_no_margin_but_learns() -> None:
     """π = π_ref: every margin is 0, every pair loses ln 2, and the gradient is that of the policy alone."""
     model, config = tiny.model(), FPOConfig(reference=True)
-    batch = pack([tiny.encoder().clip(tiny.features(8), [tiny.pair_branch("dvc", 8)])], 0)
+    batch = pack([tiny.clip_of(tiny.features(8), [tiny.pair_branch("dvc", 8)])], 0)
     same = fpo_step(model, batch, SFTConfig(), config, reference=model)
     assert same.spreads["margin"].tolist() == pytest.approx([0.0], abs=1e-5)
     assert float(same.figures["preference"].detach()) == pytest.approx(math.log(2))
@@ -106,7 +106,7 @@ def test_against_itself_a_model_has_no_margin_but_learns() -> None:
 
 def test_the_margin_of_the_reference_is_subtracted() -> None:
     model, other, config = tiny.model(), tiny.model(seed=5), FPOConfig(reference=True)
-    batch = pack([tiny.encoder().clip(tiny.features(8), [tiny.pair_branch("dvc", 8)])], 0)
+    batch = pack([tiny.clip_of(tiny.features(8), [tiny.pair_branch("dvc", 8)])], 0)
     policy, reference = (
         fpo_step(each, batch, SFTConfig(), config).spreads["margin"] for each in (model, other)
     )

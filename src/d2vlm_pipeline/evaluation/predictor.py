@@ -102,7 +102,7 @@ class Predictor:
         tokens = self.bundle.tokens
         answers = generate(
             self.bundle.model,
-            [self._prompt_clip(loaded[name][0]) for name in names],
+            [self._prompt_clip(*loaded[name]) for name in names],
             [self._prompt_question(q, names.index(q.video), loaded[q.video][1]) for q in questions],
             tokens.evi,
             tokens.end,
@@ -111,15 +111,13 @@ class Predictor:
         )
         return [self._prediction(q, a, loaded[q.video][1]) for q, a in zip(questions, answers, strict=True)]
 
-    def _prompt_clip(self, features_TNC: np.ndarray) -> PromptClip:
+    def _prompt_clip(self, features_TNC: np.ndarray, timebase: TimeBase) -> PromptClip:
         import torch
 
         from d2vlm_pipeline.model.generate import PromptClip
-        from d2vlm_pipeline.model.packing import FRAME_SLOT
-        from d2vlm_pipeline.model.tokens import prefix_ids
 
         features = torch.from_numpy(np.array(features_TNC, dtype=np.float32))
-        return PromptClip(prefix_ids(len(features), self.bundle.tokens, FRAME_SLOT), features)
+        return PromptClip(self.bundle.layout.prefix(timebase.times_s), features)
 
     def _prompt_question(self, question: Question, clip: int, timebase: TimeBase) -> PromptQuestion:
         from d2vlm_pipeline.model.generate import PromptQuestion

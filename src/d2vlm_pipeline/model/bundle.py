@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from d2vlm_pipeline.model.d2vlm import D2VLM
+    from d2vlm_pipeline.model.layout import FrameLayout
     from d2vlm_pipeline.model.tokens import PromptTokens
 
 
@@ -49,3 +50,10 @@ class ModelBundle:
         from d2vlm_pipeline.model.tokens import PromptTokens
 
         return PromptTokens.of(self.tokenizer)
+
+    @cached_property
+    def layout(self) -> FrameLayout:
+        """How the bundle's backbone expects frames in a prompt."""
+        from d2vlm_pipeline.model.layout import OneTokenFrames
+
+        return OneTokenFrames(self.tokens.before_frames)

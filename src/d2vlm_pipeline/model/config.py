@@ -10,6 +10,9 @@ from d2vlm_pipeline.artifacts import StrictModel
 
 Compat = Literal["paper", "official"]
 
+FrameAttention = Literal["bidirectional", "causal"]
+"""Whether frames see one another both ways (method.md §1.2), or each only those before it."""
+
 # Raised whenever the same question would be written as other text.
 PROMPT_VERSION = "1"
 
@@ -27,6 +30,7 @@ class BackboneConfig(StrictModel):
     rope_theta: float = Field(default=10_000.0, gt=0)
     rms_norm_eps: float = Field(default=1e-6, gt=0)
     tie_embeddings: bool = True
+    frame_attention: FrameAttention = "bidirectional"
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
@@ -46,6 +50,7 @@ class CausalLMConfig(StrictModel):
     kind: Literal["causal_lm"] = "causal_lm"
     path: str = Field(min_length=1)
     revision: str | None = None
+    frame_attention: FrameAttention = "bidirectional"
 
 
 class ProjectorConfig(StrictModel):

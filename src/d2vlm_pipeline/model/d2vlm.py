@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +22,14 @@ from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of
 
 @dataclass(frozen=True)
 class PrefixState:
-    """What branches need of a prefix: B clips, P positions, T frames, D hidden units."""
+    """What branches need of a prefix: B clips, P tokens, T frames, D hidden units.
+
+    The states of a frame of several tokens are the mean over them.
+    """
 
     cache: DynamicCache
     valid_BP: Tensor
+    next_position_B: Tensor
     frame_valid_BT: Tensor
     frames_in_BTD: Tensor  # input embeddings of the frames: what a question's `<evi>` takes on
     frames_semantic_BTD: Tensor  # intermediate states: what a response's `<evi>` takes on
@@ -37,6 +42,7 @@ class PrefixState:
         return PrefixState(
             self.cache,
             self.valid_BP[clip_Q],
+            self.next_position_B[clip_Q],
             self.frame_valid_BT[clip_Q],
             self.frames_in_BTD[clip_Q],
             self.frames_semantic_BTD[clip_Q],
@@ -84,24 +90,45 @@ class D2VLM(nn.Module):
         return self.backbone.get_input_embeddings()(token_ids)
 
     def project(self, features_BTNC: Tensor) -> Tensor:
-        """Stored features → one embedding per frame, [B, T, D]."""
-        return self.projector(features_BTNC.to(self.dtype))
+        """Stored features → n tokens per frame, [B, T, n, E].
+
+        The first D of E channels are input embeddings; the following D are added behind the first layer, and
+        so on (`run_prefix`).
+        """
+        frames = self.projector(features_BTNC.to(self.dtype))
+        return frames.reshape(*frames.shape[:2], -1, frames.shape[-1])
 
     def run_prefix(
-        self, ids_BP: Tensor, valid_BP: Tensor, slot_BP: Tensor, frames_BTD: Tensor, frame_valid_BT: Tensor
+        self,
+        ids_BP: Tensor,
+        valid_BP: Tensor,
+        position_ABP: Tensor,
+        slot_BP: Tensor,
+        frames_BTnE: Tensor,
+        frame_valid_BT: Tensor,
     ) -> PrefixState:
-        """Run text and frames once, frames seeing one another both ways (method.md §1.2)."""
+        """Run text and frames once; by default frames see one another both ways (method.md §1.2)."""
         embeds = self.embed(ids_BP)
-        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames_BTD[frame_valid_BT])
-        mask = additive_mask(prefix_visible(valid_BP, slot_BP), embeds.dtype)
-        positions = torch.arange(ids_BP.shape[1], device=ids_BP.device).expand_as(ids_BP)
-        cache, semantic, match = self._prefix_states(embeds, mask, positions)
+        frames_BTnD, *later = frames_BTnE.split(embeds.shape[-1], dim=-1)
+        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames_BTnD[frame_valid_BT])
+        both_ways = self.config.backbone.frame_attention == "bidirectional"
+        mask = additive_mask(prefix_visible(valid_BP, slot_BP, both_ways), embeds.dtype)
+        inputs: dict[str, Any] = {
+            "inputs_embeds": embeds,
+            "attention_mask": mask,
+            "position_ids": position_ABP if len(position_ABP) > 1 else position_ABP[0],
+        }
+        if later:
+            inputs["visual_pos_masks"] = slot_BP
+            inputs["deepstack_visual_embeds"] = [level[frame_valid_BT].flatten(0, 1) for level in later]
+        cache, semantic, match = self._prefix_states(inputs)
         frames_match = self._at_frames(match, slot_BP, frame_valid_BT)
         return PrefixState(
             cache=cache,
             valid_BP=valid_BP,
+            next_position_B=1 + position_ABP.masked_fill(~valid_BP, -1).amax((0, 2)),
             frame_valid_BT=frame_valid_BT,
-            frames_in_BTD=frames_BTD,
+            frames_in_BTD=frames_BTnD.mean(2),
             frames_semantic_BTD=self._at_frames(semantic, slot_BP, frame_valid_BT),
             frames_match_BTD=frames_match,
             keys_BTD=self.key_head(frames_match),
@@ -112,6 +139,7 @@ class D2VLM(nn.Module):
         state = self.run_prefix(
             batch.prefix_ids_BP,
             batch.prefix_valid_BP,
+            batch.prefix_position_ABP,
             batch.frame_slot_BP,
             self.project(batch.features_BTNC),
             batch.frame_valid_BT,
@@ -144,27 +172,22 @@ class D2VLM(nn.Module):
         hidden = self._hidden_states(embeds_BSD, mask_B1SL, position_BS, cache)
         return hidden[self.config.match_layer], hidden[-1]
 
-    def _prefix_states(
-        self, embeds: Tensor, mask: Tensor, positions: Tensor
-    ) -> tuple[DynamicCache, Tensor, Tensor]:
+    def _prefix_states(self, inputs: dict[str, Any]) -> tuple[DynamicCache, Tensor, Tensor]:
         """Cache, and hidden states at the semantic and at the match layer, [B, P, D] each."""
         layers = list(self.backbone.base_model.get_submodule("layers").children())
         count = len(layers)
         semantic, match = self.config.semantic_layer, self.config.match_layer % (count + 1)
-        if self.complete_prefix or max(semantic, match) == count:
-            cache = DynamicCache()
-            hidden = self._hidden_states(embeds, mask, positions, cache)
-            return cache, hidden[semantic], hidden[match]
-        cache = PrefixCache(count)
+        is_short = not self.complete_prefix and max(semantic, match) < count
+        cache = PrefixCache(count) if is_short else DynamicCache()
         # A layer's input is the hidden state of its number (0 = embeddings).
-        with inputs_of(layers, {semantic, match}) as found, suppress(PrefixDone):
-            self.backbone.base_model(
-                inputs_embeds=embeds,
-                attention_mask=mask,
-                position_ids=positions,
+        with inputs_of(layers, {semantic, match} - {count}) as found, suppress(PrefixDone):
+            output = self.backbone.base_model(
+                **inputs,
                 past_key_values=cache,
                 use_cache=True,
+                output_hidden_states=self.complete_prefix,
             )
+            found[count] = output.last_hidden_state
         return cache, found[semantic], found[match]
 
     def _hidden_states(
@@ -183,8 +206,10 @@ class D2VLM(nn.Module):
 
     @staticmethod
     def _at_frames(hidden_BPD: Tensor, slot_BP: Tensor, frame_valid_BT: Tensor) -> Tensor:
+        """Mean state over the tokens of each frame, [B, T, D]."""
         empty = hidden_BPD.new_zeros(*frame_valid_BT.shape, hidden_BPD.shape[-1])
-        return empty.masked_scatter(frame_valid_BT.unsqueeze(-1), hidden_BPD[slot_BP])
+        of_frames = hidden_BPD[slot_BP].unflatten(0, (int(frame_valid_BT.sum()), -1)).mean(1)
+        return empty.masked_scatter(frame_valid_BT.unsqueeze(-1), of_frames)
 
     def _add_evidence(self, embeds_BSD: Tensor, batch: PackedBatch, state: PrefixState) -> Tensor:
         """Every `<evi>` takes on the mean state of its frames (method.md §1.4 b, c)."""
@@ -212,12 +237,13 @@ def pool_spans(states_BTD: Tensor, clip_E: Tensor, span_E2: Tensor) -> Tensor:
     return torch.einsum("et,etd->ed", weights_ET, states_BTD[clip_E])
 
 
-def prefix_visible(valid_BP: Tensor, slot_BP: Tensor) -> Tensor:
-    """bool [B, P, P]: causal, and frames see one another both ways; padding is seen by nobody."""
+def prefix_visible(valid_BP: Tensor, slot_BP: Tensor, both_ways: bool) -> Tensor:
+    """bool [B, P, P]: causal, and frames may see one another both ways; padding is seen by nobody."""
     length = valid_BP.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=valid_BP.device).tril()
-    both_frames = slot_BP[:, :, None] & slot_BP[:, None, :]
-    return (causal | both_frames) & valid_BP[:, None, :]
+    if both_ways:
+        causal = causal | (slot_BP[:, :, None] & slot_BP[:, None, :])
+    return causal & valid_BP[:, None, :]
 
 
 def branch_visible(group_BS: Tensor, variant_BS: Tensor) -> Tensor:

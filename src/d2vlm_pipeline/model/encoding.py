@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.model import tokens as prompt
-from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, Response
+from d2vlm_pipeline.model.packing import Branch, Response
 from d2vlm_pipeline.objectives import AxisWeights, SFTConfig, frame_labels, official_labels, official_spans
 from d2vlm_pipeline.timeline import (
     GroundedResponse,
@@ -43,10 +43,6 @@ class BranchEncoder:
             factors=tuple(factor.operator for factor in pair.factors),
             weight=(weights or AxisWeights()).of([factor.axis for factor in pair.factors]),
         )
-
-    def clip(self, features_TNC: torch.Tensor, branches: Sequence[Branch]) -> Clip:
-        """A clip's prefix with its branches."""
-        return Clip(prompt.prefix_ids(len(features_TNC), self.tokens, FRAME_SLOT), features_TNC, branches)
 
     def _branch(
         self,

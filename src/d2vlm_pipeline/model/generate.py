@@ -24,15 +24,15 @@ from d2vlm_pipeline.model.d2vlm import (
     pool_spans,
     similarity,
 )
-from d2vlm_pipeline.model.packing import pad_prefixes
+from d2vlm_pipeline.model.packing import Prefix, pad_prefixes
 from d2vlm_pipeline.model.spans import interval_confidence, select_span
 
 
 @dataclass(frozen=True)
 class PromptClip:
-    """A clip's prefix (FRAME_SLOT marks a frame) and its stored features."""
+    """A clip's prefix and its stored features."""
 
-    prefix_ids: Sequence[int]
+    prefix: Prefix
     features_TNC: Tensor
 
 
@@ -167,9 +167,15 @@ def _record(answer: Generated, token: int, span: FoundSpan | None, end_id: int) 
 
 
 def _prefix(model: D2VLM, clips: Sequence[PromptClip]) -> PrefixState:
-    padded = pad_prefixes([clip.prefix_ids for clip in clips], [clip.features_TNC for clip in clips])
-    frames = model.project(padded.features_BTNC)
-    return model.run_prefix(padded.ids_BP, padded.valid_BP, padded.slot_BP, frames, padded.frame_valid_BT)
+    padded = pad_prefixes([clip.prefix for clip in clips], [clip.features_TNC for clip in clips])
+    return model.run_prefix(
+        padded.ids_BP,
+        padded.valid_BP,
+        padded.position_ABP,
+        padded.slot_BP,
+        model.project(padded.features_BTNC),
+        padded.frame_valid_BT,
+    )
 
 
 class _Session:
@@ -186,14 +192,13 @@ class _Session:
         for row, question in enumerate(questions):
             ids[row, : len(question.ids)] = torch.tensor(question.ids)
         asked = torch.arange(longest) < lengths[:, None]
-        prefix_length = state.valid_BP.sum(-1)
         embeds = self._with_question_spans(model.embed(ids), questions)
         group = torch.where(asked, 0, -1)
         visible = torch.cat(
             [state.valid_BP[:, None].expand(-1, longest, -1), branch_visible(group, torch.zeros_like(group))],
             dim=-1,
         )
-        positions = prefix_length[:, None] + torch.arange(longest)
+        positions = state.next_position_B[:, None] + torch.arange(longest)
         match, final = model.decode_step(embeds, additive_mask(visible, embeds.dtype), positions, state.cache)
         every = torch.arange(len(questions))
         self._match_QD, self.final_QD = match[every, lengths - 1], final[every, lengths - 1]
@@ -201,7 +206,7 @@ class _Session:
             [state.valid_BP, asked, torch.ones(len(questions), room, dtype=torch.bool)], dim=-1
         )
         self._cached = state.valid_BP.shape[1] + longest
-        self._position_Q = prefix_length + lengths
+        self._position_Q = state.next_position_B + lengths
 
     def _with_question_spans(self, embeds_QSD: Tensor, questions: Sequence[PromptQuestion]) -> Tensor:
         rows = [(row, place) for row, question in enumerate(questions) for place in question.evi_positions]

@@ -18,6 +18,24 @@ from torch import Tensor
 FRAME_SLOT = -1
 
 
+class Prefix(NamedTuple):
+    """Tokens up to the last frame (FRAME_SLOT marks a token of a frame, frames in order) and their positions.
+
+    ``positions`` holds one row per axis of the backbone's position scheme; without any, tokens are numbered
+    on one axis.
+    """
+
+    ids: Sequence[int]
+    positions: Sequence[Sequence[int]] | None = None
+
+    @property
+    def next_position(self) -> int:
+        """Where what follows goes on, on every axis."""
+        if self.positions is None:
+            return len(self.ids)
+        return 1 + max(max(row) for row in self.positions)
+
+
 @dataclass(frozen=True)
 class Response:
     """One response as tokens.
@@ -53,16 +71,16 @@ class Branch:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip's prefix (FRAME_SLOT marks a frame), its features and its branches."""
+    """A clip's prefix, its features and its branches."""
 
-    prefix_ids: Sequence[int]
+    prefix: Prefix
     features_TNC: Tensor
     branches: Sequence[Branch]
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Clips padded on the right. B clips, P prefix positions, T frames, S suffix positions.
+    """Clips padded on the right. B clips, P prefix tokens, T frames, S suffix tokens, A axes of positions.
 
     Flat rows index the suffix as ``clip · S + position``. ``*_branch`` numbers the responses of the batch 0 …
     R−1.
@@ -70,6 +88,7 @@ class PackedBatch:
 
     prefix_ids_BP: Tensor
     prefix_valid_BP: Tensor
+    prefix_position_ABP: Tensor
     frame_slot_BP: Tensor
     features_BTNC: Tensor
     frame_valid_BT: Tensor
@@ -105,10 +124,11 @@ class PackedBatch:
 
 
 class PaddedPrefixes(NamedTuple):
-    """Prefixes of B clips on P positions, with the features of up to T frames each."""
+    """Prefixes of B clips of up to P tokens, with the features of up to T frames each."""
 
     ids_BP: Tensor
     valid_BP: Tensor
+    position_ABP: Tensor
     slot_BP: Tensor
     features_BTNC: Tensor
     frame_valid_BT: Tensor
@@ -140,7 +160,7 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     rows = _Rows()
     suffixes = [_pack_suffix(index, clip, rows) for index, clip in enumerate(clips)]
     length = max(len(suffix.ids) for suffix in suffixes)
-    prefix = pad_prefixes([clip.prefix_ids for clip in clips], [clip.features_TNC for clip in clips], pad_id)
+    prefix = pad_prefixes([clip.prefix for clip in clips], [clip.features_TNC for clip in clips], pad_id)
     evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 6)
     token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 4)
     query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
@@ -152,6 +172,7 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     return PackedBatch(
         prefix_ids_BP=prefix.ids_BP,
         prefix_valid_BP=prefix.valid_BP,
+        prefix_position_ABP=prefix.position_ABP,
         frame_slot_BP=prefix.slot_BP,
         features_BTNC=prefix.features_BTNC,
         frame_valid_BT=prefix.frame_valid_BT,
@@ -180,10 +201,14 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
 
 
 def pad_prefixes(
-    prefixes: Sequence[Sequence[int]], features: Sequence[Tensor], pad_id: int = 0
+    prefixes: Sequence[Prefix], features: Sequence[Tensor], pad_id: int = 0
 ) -> PaddedPrefixes:
-    """Pad token ids (FRAME_SLOT marks a frame) and features [T, N, C] of several clips on the right."""
-    ids = _pad([list(prefix) for prefix in prefixes], pad_id)
+    """Pad tokens, their positions and the features [T, N, C] of several clips on the right.
+
+    Raises:
+        ValueError: the prefixes count their tokens on different axes.
+    """
+    ids = _pad([list(prefix.ids) for prefix in prefixes], pad_id)
     frames = max(len(clip) for clip in features)
     padded = torch.zeros(len(features), frames, *features[0].shape[1:])
     frame_valid = torch.zeros(len(features), frames, dtype=torch.bool)
@@ -192,11 +217,18 @@ def pad_prefixes(
         frame_valid[row, : len(clip)] = True
     return PaddedPrefixes(
         ids_BP=ids.clamp(min=0),
-        valid_BP=_pad([[1] * len(prefix) for prefix in prefixes], 0).bool(),
+        valid_BP=_pad([[1] * len(prefix.ids) for prefix in prefixes], 0).bool(),
+        position_ABP=_positions(prefixes),
         slot_BP=ids == FRAME_SLOT,
         features_BTNC=padded,
         frame_valid_BT=frame_valid,
     )
+
+
+def _positions(prefixes: Sequence[Prefix]) -> Tensor:
+    length = max(len(prefix.ids) for prefix in prefixes)
+    given = [prefix.positions or [range(length)] for prefix in prefixes]
+    return torch.stack([_pad([list(row) for row in rows], 0) for rows in zip(*given, strict=True)])
 
 
 def _pad(rows: list[list[int]], value: int) -> Tensor:
@@ -206,7 +238,7 @@ def _pad(rows: list[list[int]], value: int) -> Tensor:
 
 def _pack_suffix(clip_index: int, clip: Clip, rows: _Rows) -> _Suffix:
     suffix = _Suffix([], [], [], [])
-    start = len(clip.prefix_ids)
+    start = clip.prefix.next_position
     for group, branch in enumerate(clip.branches):
         base = len(suffix.ids)
         asked = len(branch.question_ids)

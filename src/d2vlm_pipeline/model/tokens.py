@@ -127,11 +127,6 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return ids
 
 
-def prefix_ids(frames: int, tokens: PromptTokens, slot: int) -> list[int]:
-    """Where the user's turn begins, and one slot per frame."""
-    return [*tokens.before_frames, *[slot] * frames]
-
-
 def question_ids(question: Question, tokenizer: PreTrainedTokenizerBase, tokens: PromptTokens) -> list[int]:
     """What follows the frames up to where the response begins.
 

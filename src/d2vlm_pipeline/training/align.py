@@ -23,8 +23,9 @@ from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, Response, pack
-from d2vlm_pipeline.model.tokens import PromptTokens, encode, prefix_ids
+from d2vlm_pipeline.model.layout import FrameLayout
+from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, Response, pack
+from d2vlm_pipeline.model.tokens import PromptTokens, encode
 from d2vlm_pipeline.timeline import EVI, EVI_END, Sample, TimeBase
 from d2vlm_pipeline.training.data import windowed_epoch
 from d2vlm_pipeline.training.loop import StepResult
@@ -39,6 +40,7 @@ class CaptionedClip:
     """A clip with a caption for each frame and one for the whole."""
 
     features_TNC: np.ndarray
+    prefix: Prefix
     frame_captions: Sequence[str]
     clip_caption: str
 
@@ -54,7 +56,9 @@ class AlignBatch:
     same_caption_MM: Tensor
 
 
-def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -> CaptionedClip:
+def caption_clip(
+    sample: Sample, features_TNC: np.ndarray, timebase: TimeBase, layout: FrameLayout
+) -> CaptionedClip:
     """Captions of a densely captioned clip: what each frame shows, and the story in order."""
     shown = [
         [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
@@ -62,6 +66,7 @@ def caption_clip(sample: Sample, features_TNC: np.ndarray, timebase: TimeBase) -
     ]
     return CaptionedClip(
         features_TNC=features_TNC,
+        prefix=layout.prefix(timebase.times_s),
         frame_captions=[" and ".join(captions) or NOTHING for captions in shown],
         clip_caption=" ".join(f"{event.caption}." for event in sample.events),
     )
@@ -121,7 +126,7 @@ class AlignEncoder:
         for frame in plain[:_CHOICES]:
             branches.append(self._choosing(clip.frame_captions[frame], frame, pool, rng))
             branches.append(self._choosing(rng.choice(pool), None, pool, rng))
-        return Clip(prefix_ids(len(features), self.tokens, FRAME_SLOT), features, branches)
+        return Clip(clip.prefix, features, branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
         """Mostly frames that show something: empty ones would teach one sentence."""

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from d2vlm_pipeline.artifacts import derive_seed
-from d2vlm_pipeline.model.packing import FRAME_SLOT, Branch, Clip, PackedBatch, pack
-from d2vlm_pipeline.model.tokens import PromptTokens, prefix_ids
+from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, pack
 
 # Batches whose clips are drawn together and sorted by length before they are cut, so that padding stays
 # small.
@@ -24,16 +23,17 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """Features of one clip and everything that can be asked about it."""
+    """One clip and everything that can be asked about it."""
 
     video: str
+    prefix: Prefix
     features_TNC: np.ndarray
     branches: Sequence[Branch]
 
 
 def batches(
     clips: Sequence[TrainingClip],
-    tokens: PromptTokens,
+    pad_id: int,
     clips_per_step: int,
     branches_per_clip: int,
     seed: int,
@@ -43,7 +43,7 @@ def batches(
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "epoch", epoch))
         for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
-            yield pack([_draw(clip, tokens, branches_per_clip, rng) for clip in chosen], tokens.pad)
+            yield pack([_draw(clip, branches_per_clip, rng) for clip in chosen], pad_id)
 
 
 def windowed_epoch(
@@ -59,11 +59,9 @@ def windowed_epoch(
     return [[items[index] for index in portion] for portion in portions]
 
 
-def _draw(clip: TrainingClip, tokens: PromptTokens, most: int, rng: random.Random) -> Clip:
+def _draw(clip: TrainingClip, most: int, rng: random.Random) -> Clip:
     count = min(most, len(clip.branches))
     kept = sorted(rng.sample(range(len(clip.branches)), count))
     # A copy: stored features are a read-only view of their file.
     features = torch.from_numpy(np.array(clip.features_TNC, dtype=np.float32))
-    return Clip(
-        prefix_ids(len(features), tokens, FRAME_SLOT), features, [clip.branches[index] for index in kept]
-    )
+    return Clip(clip.prefix, features, [clip.branches[index] for index in kept])

@@ -12,6 +12,7 @@ from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
+from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
@@ -43,7 +44,7 @@ def train_sft(
     given = [sample for sample in samples if sample.split == TRAIN_SPLIT]
     given += borrow_absent(given, config.borrowed_absent, config.seed)
     asked = [(sample.video, partial(encoder.sample, sample)) for sample in given]
-    return _train("sft", start, _encode(asked, clips), config)
+    return _train("sft", start, _encode(asked, clips, start.layout), config)
 
 
 def train_fpo(
@@ -70,7 +71,7 @@ def train_fpo(
     absent = [sample for sample in by_id.values() if sample.is_absent]
     absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
     asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
-    return _train("fpo", start, _encode(asked, clips), config)
+    return _train("fpo", start, _encode(asked, clips, start.layout), config)
 
 
 def train_align(
@@ -85,7 +86,7 @@ def train_align(
     for sample in samples:
         if sample.split == TRAIN_SPLIT and sample.task == "dvc":
             features, timebase = clips.clip(sample.video)
-            captioned.append(caption_clip(sample, features, timebase))
+            captioned.append(caption_clip(sample, features, timebase, start.layout))
     if not captioned:
         raise UserError("align: no dvc sample in the training split; give densely captioned clips")
     bundle = _copy_of(start)
@@ -111,7 +112,9 @@ def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
     return BranchEncoder(start.tokenizer, start.tokens, config.sft)
 
 
-def _encode(asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips) -> list[TrainingClip]:
+def _encode(
+    asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips, layout: FrameLayout
+) -> list[TrainingClip]:
     """Tokenise once, before the loop; clips in order of their names, whatever the order of the examples."""
     found: dict[str, list[Branch]] = defaultdict(list)
     times: dict[str, TimeBase] = {}
@@ -121,13 +124,16 @@ def _encode(asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips) ->
         found[video].append(make(times[video]))
     if not found:
         raise UserError(_NOTHING)
-    return [TrainingClip(video, clips.clip(video)[0], found[video]) for video in sorted(found)]
+    return [
+        TrainingClip(video, layout.prefix(times[video].times_s), clips.clip(video)[0], found[video])
+        for video in sorted(found)
+    ]
 
 
 def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config: TrainConfig) -> Trained:
     bundle = _copy_of(start)
     order = derive_seed(config.seed, name, "order")
-    data = batches(clips, bundle.tokens, config.clips_per_step, config.branches_per_clip, order)
+    data = batches(clips, bundle.tokens.pad, config.clips_per_step, config.branches_per_clip, order)
     if name == "fpo":
         reference = start.model.eval() if config.fpo.reference else None
         step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
