@@ -68,6 +68,20 @@ def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
     assert (decaying["weight_decay"], steady["weight_decay"]) == (0.3, 0.0)
 
 
+def test_adapters_have_a_learning_rate_of_their_own() -> None:
+    adapter = nn.ModuleDict({"lora_A": nn.ModuleDict({"default": nn.Linear(3, 2, bias=False)})})
+    model = nn.ModuleDict({"q_proj": adapter, "head": line()})
+    lora, head = (model.get_parameter(name) for name in ("q_proj.lora_A.default.weight", "head.weight"))
+
+    def rates(**optim: float) -> dict[int, float]:
+        groups = build_optimiser(model, OptimConfig(learning_rate=2e-5, **optim)).param_groups
+        return {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+
+    both = rates(lora_learning_rate=5e-5)
+    assert both == {id(lora): 5e-5, id(head): 2e-5, id(model.get_parameter("head.bias")): 2e-5}
+    assert set(rates().values()) == {2e-5}
+
+
 def test_the_curve_has_a_mean_for_every_stretch_and_the_last() -> None:
     model = line()
     losses: list[float] = []

@@ -41,14 +41,13 @@ class PromptTokens:
             UserError: the tokenizer does not know one of them, or its template has no place for a question.
         """
         vocabulary = tokenizer.get_vocab()
-        own = () if tokenizer.chat_template else (PAD, USER, ASSISTANT, END)
-        missing = [name for name in (*own, EVI, EVI_END) if name not in vocabulary]
+        missing = [name for name in evidence_tokens(tokenizer) if name not in vocabulary]
         if missing:
             raise UserError(f"the tokenizer lacks {' '.join(missing)}: add them before training")
         evidence = vocabulary[EVI], vocabulary[EVI_END]
         if tokenizer.chat_template:
             return cls._of_template(tokenizer, *evidence)
-        pad, user, assistant, end = (vocabulary[name] for name in own)
+        pad, user, assistant, end = (vocabulary[name] for name in (PAD, USER, ASSISTANT, END))
         return cls(pad, end, *evidence, before_frames=(user,), before_answer=(end, assistant))
 
     @classmethod
@@ -113,10 +112,20 @@ def lettered_options(question: Question) -> list[str]:
     return [f"({letter}) {option}" for letter, option in zip(_LETTERS, question.options or (), strict=False)]
 
 
+def evidence_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """`<evi>`, `</evi>` and, without a chat template, the prompt's tokens: what no pretraining has taught."""
+    return [*([] if tokenizer.chat_template else [PAD, USER, ASSISTANT, END]), EVI, EVI_END]
+
+
+def evidence_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of the `evidence_tokens` of a tokenizer that has them, ascending."""
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary[name] for name in evidence_tokens(tokenizer))
+
+
 def add_evidence_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Add `<evi>`, `</evi>` and, without a chat template, the prompt's tokens; returns the new ones."""
-    own = [] if tokenizer.chat_template else [PAD, USER, ASSISTANT, END]
-    wanted = [name for name in (*own, EVI, EVI_END) if name not in tokenizer.get_vocab()]
+    """Add the `evidence_tokens` that a tokenizer lacks; returns the new ones."""
+    wanted = [name for name in evidence_tokens(tokenizer) if name not in tokenizer.get_vocab()]
     tokenizer.add_special_tokens({"additional_special_tokens": wanted}, replace_extra_special_tokens=False)
     return wanted
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from d2vlm_pipeline.artifacts import StrictModel
@@ -9,9 +11,13 @@ from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
 
 
 class OptimConfig(StrictModel):
-    """AdamW with linear warm-up, then a half cosine to ``final_share`` of the peak."""
+    """AdamW with linear warm-up, then a half cosine to ``final_share`` of the peak.
+
+    ``lora_learning_rate`` is the adapters' own (method.md §8.2); without it they share ``learning_rate``.
+    """
 
     learning_rate: PositiveFloat = 1e-3
+    lora_learning_rate: PositiveFloat | None = None
     weight_decay: float = Field(default=0.02, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     final_share: float = Field(default=0.05, ge=0, le=1)
@@ -19,12 +25,48 @@ class OptimConfig(StrictModel):
     clip_norm: PositiveFloat = 1.0
 
 
+Embeddings = Literal["new_tokens", "all", "none"]
+"""Rows of the input and output embeddings that train: those of the tokens that evidence needs, all, none."""
+
+
+class FullTuning(StrictModel):
+    """Every weight of the backbone trains."""
+
+    kind: Literal["full"] = "full"
+
+
+class FrozenTuning(StrictModel):
+    """The backbone stays as it is: projector and heads train, and embeddings where they are asked for."""
+
+    kind: Literal["frozen"] = "frozen"
+    embeddings: Embeddings = "new_tokens"
+
+
+class LoraTuning(StrictModel):
+    """Low-rank adapters in the decoder; projector and heads train as well (method.md §8.2).
+
+    Attributes:
+        rank: Inner width of an adapter.
+        alpha: Scale of an adapter's output, which is multiplied by alpha / rank.
+        dropout: Of what an adapter reads.
+        targets: The linear maps of the decoder's attention, or all of its linear maps.
+        embeddings: The published code trains all of them.
+    """
+
+    kind: Literal["lora"] = "lora"
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    targets: Literal["attention", "linear"] = "attention"
+    embeddings: Embeddings = "new_tokens"
+
+
 class TrainConfig(StrictModel):
     """One phase: how long, in what portions, with what loss.
 
     ``branches_per_clip`` bounds how many questions train behind one prefix in one step; which ones is drawn
     anew each time the clip comes up. ``borrowed_absent``: questions of other clips that a clip gets as
-    examples of what does not happen.
+    examples of what does not happen. ``tuning``: which weights of the backbone train in this phase.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -34,6 +76,7 @@ class TrainConfig(StrictModel):
     borrowed_absent: int = Field(default=0, ge=0)
     threads: PositiveInt = 2
     log_every: PositiveInt = 20
+    tuning: Annotated[FullTuning | FrozenTuning | LoraTuning, Field(discriminator="kind")] = FullTuning()
     optim: OptimConfig = OptimConfig()
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()

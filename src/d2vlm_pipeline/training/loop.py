@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
+from d2vlm_pipeline.training.tuning import is_adapter
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,15 @@ def run_phase(
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW; vectors (norms, biases) do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    """AdamW; vectors (norms, biases) do not decay, adapters may have a learning rate of their own."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = []
+    for is_lora, rate in ((False, config.learning_rate), (True, config.lora_learning_rate)):
+        given = [parameter for name, parameter in trained if is_adapter(name) == is_lora]
+        for is_matrix, decay in ((True, config.weight_decay), (False, 0.0)):
+            found = [parameter for parameter in given if (parameter.ndim >= 2) == is_matrix]
+            if found or not is_lora:
+                groups.append({"params": found, "weight_decay": decay, "lr": rate or config.learning_rate})
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.features import StoredClips
@@ -14,15 +15,19 @@ from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch
+from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
-from d2vlm_pipeline.training.loop import Curve, run_phase
+from d2vlm_pipeline.training.loop import Curve, StepResult, Watch, run_phase
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
+from d2vlm_pipeline.training.tuning import tuned
 from d2vlm_pipeline.training.watch import PreferenceWatch
+
+_Batch = TypeVar("_Batch")
 
 TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
@@ -95,7 +100,7 @@ def train_align(
         captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
     )
     step = partial(align_step, bundle.model, word_weight=1.0, match_weight=2.0)
-    return Trained(bundle, run_phase("align", bundle.model, step, data, config))
+    return _tuned("align", bundle, step, data, config)
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
@@ -137,9 +142,23 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
     if name == "fpo":
         reference = start.model.eval() if config.fpo.reference else None
         step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
-        return Trained(bundle, run_phase(name, bundle.model, step, data, config, PreferenceWatch()))
-    step = partial(sft_step, bundle.model, config=config.sft)
-    return Trained(bundle, run_phase(name, bundle.model, step, data, config))
+        return _tuned(name, bundle, step, data, config, PreferenceWatch())
+    return _tuned(name, bundle, partial(sft_step, bundle.model, config=config.sft), data, config)
+
+
+def _tuned(
+    name: str,
+    bundle: ModelBundle,
+    step: Callable[[_Batch], StepResult],
+    data: Iterator[_Batch],
+    config: TrainConfig,
+    watch: Watch | None = None,
+) -> Trained:
+    """Run the loop over the weights that are to train, and give the plain model back."""
+    seed = derive_seed(config.seed, name, "adapters") % 2**63
+    with tuned(bundle.model, config.tuning, evidence_token_ids(bundle.tokenizer), seed):
+        curve = run_phase(name, bundle.model, step, data, config, watch)
+    return Trained(bundle, curve)
 
 
 def _copy_of(start: ModelBundle) -> ModelBundle:
