@@ -85,6 +85,14 @@ def test_the_same_seed_gives_the_same_weights(clips: StoredClips) -> None:
     assert one != other
 
 
+def test_checkpointing_learns_the_same(clips: StoredClips) -> None:
+    plain, checkpointing = (
+        train_sft(start(0.2), samples(), clips, config(steps=4, gradient_checkpointing=on)).curve.points
+        for on in (False, True)
+    )
+    assert checkpointing == [pytest.approx(point, rel=1e-5) for point in plain]
+
+
 def test_the_model_to_start_from_stays_what_it_was(clips: StoredClips) -> None:
     begun = start()
     before = weights(begun)

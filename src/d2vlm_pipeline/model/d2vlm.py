@@ -85,6 +85,11 @@ class D2VLM(nn.Module):
         """Floating type of the backbone."""
         return next(self.backbone.parameters()).dtype
 
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The backbone's decoder layers, in order."""
+        return list(self.backbone.base_model.get_submodule("layers").children())
+
     def embed(self, token_ids: Tensor) -> Tensor:
         """Token ids → input embeddings."""
         return self.backbone.get_input_embeddings()(token_ids)
@@ -174,13 +179,12 @@ class D2VLM(nn.Module):
 
     def _prefix_states(self, inputs: dict[str, Any]) -> tuple[DynamicCache, Tensor, Tensor]:
         """Cache, and hidden states at the semantic and at the match layer, [B, P, D] each."""
-        layers = list(self.backbone.base_model.get_submodule("layers").children())
-        count = len(layers)
+        count = len(self.layers)
         semantic, match = self.config.semantic_layer, self.config.match_layer % (count + 1)
         is_short = not self.complete_prefix and max(semantic, match) < count
         cache = PrefixCache(count) if is_short else DynamicCache()
         # A layer's input is the hidden state of its number (0 = embeddings).
-        with inputs_of(layers, {semantic, match} - {count}) as found, suppress(PrefixDone):
+        with inputs_of(self.layers, {semantic, match} - {count}) as found, suppress(PrefixDone):
             output = self.backbone.base_model(
                 **inputs,
                 past_key_values=cache,

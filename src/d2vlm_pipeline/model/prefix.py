@@ -27,6 +27,10 @@ class PrefixCache(DynamicCache):
         self._last = layers - 1
         self._is_filling = True
 
+    def ends_in(self, layer: int) -> bool:
+        """Whether the pass that runs will end in the layer of that number."""
+        return self._is_filling and layer == self._last
+
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
@@ -36,7 +40,7 @@ class PrefixCache(DynamicCache):
             PrefixDone: these were the last that the first pass has to leave here.
         """
         found: tuple[Tensor, Tensor] = super().update(key_states, value_states, layer_idx, *args, **kwargs)
-        if self._is_filling and layer_idx == self._last:
+        if self.ends_in(layer_idx):
             self._is_filling = False
             raise PrefixDone
         return found

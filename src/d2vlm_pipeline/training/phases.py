@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.features import StoredClips
+from d2vlm_pipeline.model.checkpointing import checkpointed
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
@@ -156,7 +157,8 @@ def _tuned(
 ) -> Trained:
     """Run the loop over the weights that are to train, and give the plain model back."""
     seed = derive_seed(config.seed, name, "adapters") % 2**63
-    with tuned(bundle.model, config.tuning, evidence_token_ids(bundle.tokenizer), seed):
+    layers = bundle.model.layers if config.gradient_checkpointing else []
+    with tuned(bundle.model, config.tuning, evidence_token_ids(bundle.tokenizer), seed), checkpointed(layers):
         curve = run_phase(name, bundle.model, step, data, config, watch)
     return Trained(bundle, curve)
 
