@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from d2vlm_pipeline.model.config import ModelConfig
+from d2vlm_pipeline.model.exact import at_least_single, exactly
 from d2vlm_pipeline.model.heads import MatchHead
 from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of
@@ -82,8 +83,8 @@ class D2VLM(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating type of the backbone."""
-        return next(self.backbone.parameters()).dtype
+        """Floating type of all that trains; frozen weights of the backbone may be held with fewer bits."""
+        return next(self.query_head.parameters()).dtype
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -115,7 +116,8 @@ class D2VLM(nn.Module):
         """Run text and frames once; by default frames see one another both ways (method.md §1.2)."""
         embeds = self.embed(ids_BP)
         frames_BTnD, *later = frames_BTnE.split(embeds.shape[-1], dim=-1)
-        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames_BTnD[frame_valid_BT])
+        frames = frames_BTnD[frame_valid_BT].to(embeds.dtype)
+        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames)
         both_ways = self.config.backbone.frame_attention == "bidirectional"
         mask = additive_mask(prefix_visible(valid_BP, slot_BP, both_ways), embeds.dtype)
         inputs: dict[str, Any] = {
@@ -163,7 +165,7 @@ class D2VLM(nn.Module):
 
     def token_logits(self, hidden_ND: Tensor) -> Tensor:
         """Vocabulary logits of final hidden states."""
-        return self.backbone.get_output_embeddings()(hidden_ND)
+        return at_least_single(self.backbone.get_output_embeddings()(hidden_ND))
 
     def words_of(self, states_ND: Tensor) -> Tensor:
         """Vocabulary logits of intermediate states: what they would say if they were the last."""
@@ -230,7 +232,8 @@ class D2VLM(nn.Module):
 
 def similarity(queries_MD: Tensor, keys_MTD: Tensor) -> Tensor:
     """Logits q·k/√D, [M, T] (method.md §1.4 a)."""
-    return torch.einsum("md,mtd->mt", queries_MD, keys_MTD) / math.sqrt(queries_MD.shape[-1])
+    with exactly(queries_MD):
+        return torch.einsum("md,mtd->mt", queries_MD, keys_MTD) / math.sqrt(queries_MD.shape[-1])
 
 
 def pool_spans(states_BTD: Tensor, clip_E: Tensor, span_E2: Tensor) -> Tensor:

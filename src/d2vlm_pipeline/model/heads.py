@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from d2vlm_pipeline.model.config import ProjectorConfig
+from d2vlm_pipeline.model.exact import exactly
 
 
 class MatchHead(nn.Sequential):
@@ -22,6 +23,11 @@ class MatchHead(nn.Sequential):
         # Orthogonal maps keep distances: two heads that start alike already find like states similar.
         nn.init.orthogonal_(inner.weight)
         nn.init.orthogonal_(outer.weight)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """float [..., D] → [..., D], in the precision of the weights."""
+        with exactly(states):
+            return super().forward(states.to(next(self.parameters()).dtype))
 
 
 _TIME_WAVES = 16

@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.exact import exactly
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, Response, pack
 from d2vlm_pipeline.model.tokens import PromptTokens, encode
@@ -54,6 +55,16 @@ class AlignBatch:
     read_words_MV: Tensor
     read_frame_M: Tensor  # the frame that each caption read describes, as clip · T + frame
     same_caption_MM: Tensor
+
+    def to(self, device: torch.device) -> AlignBatch:
+        """The same batch on another device."""
+        return AlignBatch(
+            self.packed.to(device),
+            self.words_BTV.to(device),
+            self.read_words_MV.to(device),
+            self.read_frame_M.to(device),
+            self.same_caption_MM.to(device),
+        )
 
 
 def caption_clip(
@@ -192,7 +203,8 @@ def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight
 
 def matching_loss(queries_MD: Tensor, keys_MD: Tensor, same_MM: Tensor) -> Tensor:
     """Binary cross-entropy of every caption against every frame, both outcomes weighing the same."""
-    logits = queries_MD @ keys_MD.T / math.sqrt(queries_MD.shape[-1])
+    with exactly(queries_MD):
+        logits = queries_MD @ keys_MD.T / math.sqrt(queries_MD.shape[-1])
     per_pair = functional.binary_cross_entropy_with_logits(logits, same_MM, reduction="none")
     matching = (per_pair * same_MM).sum() / same_MM.sum()
     apart = (per_pair * (1.0 - same_MM)).sum() / (1.0 - same_MM).sum().clamp(min=1.0)

@@ -68,7 +68,8 @@ class TrainConfig(StrictModel):
     anew each time the clip comes up. ``borrowed_absent``: questions of other clips that a clip gets as
     examples of what does not happen. ``tuning``: which weights of the backbone train in this phase.
     ``gradient_checkpointing``: layers keep their inputs alone and compute the rest again on the way back, for
-    less memory and about a third more time.
+    less memory and about a third more time. ``precision``: of matrix products; `auto` is bfloat16 where CUDA
+    has it. What trains, evidence and losses are always float32. ``device``: `auto` is CUDA where there is any.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -80,6 +81,8 @@ class TrainConfig(StrictModel):
     log_every: PositiveInt = 20
     tuning: Annotated[FullTuning | FrozenTuning | LoraTuning, Field(discriminator="kind")] = FullTuning()
     gradient_checkpointing: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     optim: OptimConfig = OptimConfig()
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()

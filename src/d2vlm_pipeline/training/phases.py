@@ -12,6 +12,7 @@ from typing import TypeVar
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.checkpointing import checkpointed
+from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
@@ -22,13 +23,14 @@ from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
-from d2vlm_pipeline.training.loop import Curve, StepResult, Watch, run_phase
+from d2vlm_pipeline.training.loop import Curve, StepResult, run_phase
 from d2vlm_pipeline.training.negatives import borrow_absent
+from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from d2vlm_pipeline.training.watch import PreferenceWatch
 
-_Batch = TypeVar("_Batch")
+_Batch = TypeVar("_Batch", bound=Movable)
 
 TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
@@ -101,7 +103,7 @@ def train_align(
         captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
     )
     step = partial(align_step, bundle.model, word_weight=1.0, match_weight=2.0)
-    return _tuned("align", bundle, step, data, config)
+    return _run("align", bundle, step, data, config)
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
@@ -143,23 +145,28 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
     if name == "fpo":
         reference = start.model.eval() if config.fpo.reference else None
         step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
-        return _tuned(name, bundle, step, data, config, PreferenceWatch())
-    return _tuned(name, bundle, partial(sft_step, bundle.model, config=config.sft), data, config)
+        return _run(name, bundle, step, data, config, reference)
+    return _run(name, bundle, partial(sft_step, bundle.model, config=config.sft), data, config)
 
 
-def _tuned(
+def _run(
     name: str,
     bundle: ModelBundle,
     step: Callable[[_Batch], StepResult],
     data: Iterator[_Batch],
     config: TrainConfig,
-    watch: Watch | None = None,
+    reference: D2VLM | None = None,
 ) -> Trained:
     """Run the loop over the weights that are to train, and give the plain model back."""
+    model, compute = bundle.model, Compute.of(config)
     seed = derive_seed(config.seed, name, "adapters") % 2**63
-    layers = bundle.model.layers if config.gradient_checkpointing else []
-    with tuned(bundle.model, config.tuning, evidence_token_ids(bundle.tokenizer), seed), checkpointed(layers):
-        curve = run_phase(name, bundle.model, step, data, config, watch)
+    watch = PreferenceWatch() if name == "fpo" else None
+    with (
+        tuned(model, config.tuning, evidence_token_ids(bundle.tokenizer), seed),
+        compute.holding(model, reference),
+        checkpointed(model.layers if config.gradient_checkpointing else []),
+    ):
+        curve = run_phase(name, model, compute.running(step), data, config, watch)
     return Trained(bundle, curve)
 
 

@@ -68,7 +68,7 @@ def fpo_step(
     spreads = {"margin": preference.margin_P}
     for factor in sorted({name for names in batch.branch_factors_R for name in names}):
         of_factor = [factor in batch.branch_factors_R[row] for row in rejected.tolist()]
-        spreads[f"margin/{factor}"] = preference.margin_P[torch.tensor(of_factor)]
+        spreads[f"margin/{factor}"] = preference.margin_P[torch.tensor(of_factor, device=rejected.device)]
     return StepResult(supervised.total + fpo.weight * preference.loss, figures, spreads)
 
 

@@ -1,0 +1,18 @@
+"""Where mixed precision stops: heads, similarities and likelihoods are computed in single precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+
+def exactly(beside: Tensor) -> AbstractContextManager[object]:
+    """No autocast inside the block, on the device of a tensor."""
+    return torch.autocast(beside.device.type, enabled=False)
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Half-precision values in single precision, others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
