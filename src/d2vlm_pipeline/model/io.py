@@ -47,12 +47,31 @@ def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> No
     stored = _stored_weights(bundle.model).items()
     weights = {name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored}
     save_file(weights, directory / "model.safetensors")
-    (directory / "config.json").write_text(canonical_json(bundle.model.config.model_dump(mode="json")) + "\n")
-    if isinstance(bundle.model.config.backbone, CausalLMConfig):
-        record = architecture(bundle.model.backbone)
-        (directory / ARCHITECTURE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    save_structure(bundle.model, directory)
     (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
     bundle.tokenizer.save_pretrained(directory)
+
+
+def save_structure(model: D2VLM, directory: Path) -> None:
+    """Write what `load_structure` needs to build the model again, without weights and without a network."""
+    (directory / "config.json").write_text(canonical_json(model.config.model_dump(mode="json")) + "\n")
+    if isinstance(model.config.backbone, CausalLMConfig):
+        record = architecture(model.backbone)
+        (directory / ARCHITECTURE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def load_structure(directory: Path) -> D2VLM:
+    """The model that a directory describes, weights yet to be filled.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    config = _read(directory / "config.json", ModelConfig)
+    backbone = None
+    if isinstance(config.backbone, CausalLMConfig):
+        path = directory / ARCHITECTURE
+        backbone = of_architecture(_read_json(path), path)
+    return build_model(config, seed=0, backbone=backbone)
 
 
 def load_model(directory: Path) -> ModelBundle:
@@ -61,7 +80,6 @@ def load_model(directory: Path) -> ModelBundle:
     Raises:
         UserError: a file is missing, malformed, or made for another prompt.
     """
-    config = _read(directory / "config.json", ModelConfig)
     contract = _read(directory / "contract.json", Contract)
     if contract.prompt_version != PROMPT_VERSION:
         raise UserError(
@@ -70,11 +88,7 @@ def load_model(directory: Path) -> ModelBundle:
         )
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"{directory}/tokenizer.json is missing: this is not a model directory")
-    backbone = None
-    if isinstance(config.backbone, CausalLMConfig):
-        path = directory / ARCHITECTURE
-        backbone = of_architecture(_read_json(path), path)
-    model = build_model(config, seed=0, backbone=backbone)
+    model = load_structure(directory)
     weights = _read_weights(directory / "model.safetensors")
     expected = _stored_weights(model)
     for name in sorted(weights.keys() | expected.keys()):

@@ -69,7 +69,7 @@ class TrainConfig(StrictModel):
     examples of what does not happen. ``tuning``: which weights of the backbone train in this phase.
     ``gradient_checkpointing``: layers keep their inputs alone and compute the rest again on the way back, for
     less memory and about a third more time. ``precision``: of matrix products; `auto` is bfloat16 where CUDA
-    has it. What trains, evidence and losses are always float32. ``device``: `auto` is CUDA where there is any.
+    has it; what trains, evidence and losses are always float32. ``device``: `auto` takes CUDA if it can.
     """
 
     seed: int = Field(default=0, ge=0)
