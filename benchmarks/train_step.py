@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import published
 from benchmarks.timing import interleaved
 from benchmarks.workload import Example, Shape, build, examples, packed, same_clip
+from d2vlm_pipeline.model.branches import ATTENTION
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.objectives import OFFICIAL_FPO, OFFICIAL_SFT
 from d2vlm_pipeline.training import steps
@@ -73,7 +74,7 @@ def stepped(model: D2VLM, loss: Loss, attention: str) -> Callable[[], None]:
 def flops(model: D2VLM, loss: Loss) -> int:
     """Of forward and backward, with MATH attention: on a CPU fused attention counts as nothing."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        stepped(model, loss, "sdpa")()
+        stepped(model, loss, ATTENTION)()
     return int(counter.get_total_flops())
 
 
@@ -81,12 +82,12 @@ def measure(shape: Shape, repetitions: int) -> list[dict[str, object]]:
     """One record per case; raises where losses differ by more than 1e-4."""
     model, records = build(shape), []
     for name, (ours, others) in cases(model, shape).items():
-        model.backbone.set_attn_implementation("sdpa")
+        model.backbone.set_attn_implementation(ATTENTION)
         mine = float(ours().detach())
         model.backbone.set_attn_implementation("eager")
         for loss in others.values():
             torch.testing.assert_close(mine, float(loss().detach()), atol=1e-4, rtol=1e-4)
-        runs = {"ours": stepped(model, ours, "sdpa")}
+        runs = {"ours": stepped(model, ours, ATTENTION)}
         runs |= {how: stepped(model, loss, "eager") for how, loss in others.items()}
         seconds = interleaved(runs, repetitions)
         records.append({"case": name, "vocabulary": shape.vocabulary, "flops": flops(model, ours), **seconds})

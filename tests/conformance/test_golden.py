@@ -72,8 +72,19 @@ class Run:
         """Hidden states of one sample, [total length, D]."""
         sample = self.case.samples[index]
         before = sample["prefix_len"] + sample["T"]
-        rows = len(self.case.samples[index]["input_ids_part2"])
-        return torch.cat([self.prefix.hidden[layer][index, :before], self.suffix.hidden[layer][index, :rows]])
+        behind = self.suffix.hidden[layer][0, self.rows(index)]
+        return torch.cat([self.prefix.hidden[layer][index, :before], behind])
+
+    def rows(self, index: int) -> Tensor:
+        """Rows of what follows a sample's prefix."""
+        rows = self.batch.question_row_QK[index]
+        return rows[rows >= 0]
+
+    def positions(self, index: int) -> Tensor:
+        """Position ids of one sample, [total length]."""
+        sample = self.case.samples[index]
+        before = self.prefix.positions[index, : sample["prefix_len"] + sample["T"]]
+        return torch.cat([before, self.suffix.positions[0, self.rows(index)]])
 
     def suffix_logits(self, index: int) -> Tensor:
         """Logits from the last frame on, [suffix length + 1, V]."""
@@ -82,8 +93,7 @@ class Run:
 
     def evi_added(self, index: int) -> Tensor:
         rows = self.batch.evi_row_E[self.batch.evi_clip_E == index]
-        embeds = self.model.embed(self.batch.suffix_ids_BS.flatten()[rows])
-        return self.suffix.hidden[0].flatten(0, 1)[rows] - embeds
+        return self.suffix.hidden[0][0, rows] - self.model.embed(self.batch.suffix_ids_S[rows])
 
 
 def frame_inputs(case: Case) -> list[Tensor]:
@@ -227,18 +237,15 @@ def test_every_row_sees_what_it_saw(case: Case) -> None:
         own = run.prefix.visible.shape[1]
         visible[before:, before:] = run.suffix.visible[index, :rows, own : own + rows]
         assert torch.equal(visible, case.of_sample(index, "attn_visible").bool())
-        positions = torch.cat([run.prefix.positions[index, :before], run.suffix.positions[index, :rows]])
-        assert torch.equal(positions, torch.arange(before + rows))
+        assert torch.equal(run.positions(index), torch.arange(before + rows))
 
 
 @each([case for case in FPO if not shares_tokens(case)])
 def test_positions_restart_at_the_rejected_response(case: Case) -> None:
     run = run_fpo(case)
     for index, sample in enumerate(case.samples):
-        before, rows = sample["prefix_len"] + sample["T"], len(sample["input_ids_part2"])
-        ours = torch.cat([run.prefix.positions[index, :before], run.suffix.positions[index, :rows]])
-        assert ours.tolist() == sample["position_ids_full"]
-        assert run.batch.suffix_ids_BS[index, :rows].tolist() == sample["input_ids_part2"]
+        assert run.positions(index).tolist() == sample["position_ids_full"]
+        assert run.batch.suffix_ids_S[run.rows(index)].tolist() == sample["input_ids_part2"]
 
 
 def check_evidence(run: Run) -> None:
@@ -256,9 +263,9 @@ def check_evidence(run: Run) -> None:
         queries, events = run.output.queries_MD[rows], len(pairs_of(sample["tgt"]))
         close(queries[:events], run.case.of_sample(index, "evi_head_grounding_half"), **SAME_STATES)
         close(queries[events:], run.case.of_sample(index, "evi_head_answer_half"), **SAME_STATES)
-        evi = run.batch.evi_row_E[run.batch.evi_clip_E == index] % run.batch.suffix_ids_BS.shape[1]
-        assert set(evi.tolist()) <= set(sample["evi_suffix_index"])
-        assert run.batch.suffix_ids_BS[index, evi].eq(record["evidence_token_id"]).all()
+        evi = run.batch.evi_row_E[run.batch.evi_clip_E == index]
+        assert set((evi - run.rows(index)[0]).tolist()) <= set(sample["evi_suffix_index"])
+        assert run.batch.suffix_ids_S[evi].eq(record["evidence_token_id"]).all()
 
 
 @each(SFT)
@@ -266,9 +273,8 @@ def test_evidence(case: Case) -> None:
     run = run_sft(case)
     check_evidence(run)
     before = [sample["prefix_len"] + sample["T"] for sample in case.samples]
-    width = run.batch.suffix_ids_BS.shape[1]
     for index, sample in enumerate(case.samples):
-        rows = run.batch.query_row_M[run.batch.query_clip_M == index] % width
+        rows = run.batch.query_row_M[run.batch.query_clip_M == index] - run.rows(index)[0]
         assert (rows + before[index]).tolist() == sample["query_abs_index"]
 
 

@@ -20,8 +20,15 @@ from conformance.golden import (
     places,
     recorded_calls,
 )
-from d2vlm_pipeline.model.d2vlm import similarity
-from d2vlm_pipeline.model.generate import AdjustLogits, Generated, PromptClip, PromptQuestion, generate
+from d2vlm_pipeline.model.evidence import row_similarity
+from d2vlm_pipeline.model.generate import (
+    AdjustLogits,
+    Generated,
+    PromptClip,
+    PromptQuestion,
+    generate,
+    read_clips,
+)
 from d2vlm_pipeline.model.packing import FRAME_SLOT, Prefix
 from d2vlm_pipeline.model.spans import best_run_span, interval_confidence, select_span
 from d2vlm_pipeline.objectives import official_spans
@@ -70,7 +77,13 @@ def decode(cases: list[Case]) -> list[Decoded]:
         most = max(case.record["max_new_tokens"] for case in cases)
         adjust = forced(cases, steps)
         answers = generate(
-            model, clips, questions, record["evidence_token_id"], record["end_token_id"], most, adjust
+            model,
+            read_clips(model, clips),
+            questions,
+            record["evidence_token_id"],
+            record["end_token_id"],
+            most,
+            adjust,
         )
     return [Decoded(answer, [logits[row] for logits in steps], calls) for row, answer in enumerate(answers)]
 
@@ -120,7 +133,7 @@ def test_every_step_of_generation(case: Case) -> None:
     steps = len(case.tensors["step_logits"])
     with torch.inference_mode():
         keys = model.key_head(match[frames]).expand(steps, -1, -1)
-        logits = similarity(model.query_head(match[len(match) - steps :]), keys)
+        logits = row_similarity(model.query_head(match[len(match) - steps :]), keys)
     close(torch.sigmoid(logits), case.tensors["step_sim"], **SAME_STATES)
     found = [list(select_span(row, config.span)) for row in logits.numpy()]
     assert found == case.record["intervals_every_step"]

@@ -70,8 +70,22 @@ def test_an_answer_does_not_depend_on_the_batch(batch_questions: int, answers: l
 
 def test_a_clip_is_fetched_once_a_batch() -> None:
     shelf = Shelf()
-    predictor(shelf, batch_questions=6).answer_batch(questions()[:12])
-    assert shelf.asked == [*FRAMES, *FRAMES]
+    predictor(shelf, batch_questions=4).answer_batch(questions()[:8])
+    assert shelf.asked == ["a.mp4", "b.mp4", "c.mp4", "b.mp4", "c.mp4", "a.mp4"]
+
+
+def test_clips_asked_about_again_are_not_read_again(
+    monkeypatch: pytest.MonkeyPatch, answers: list[Prediction]
+) -> None:
+    shelf, read = Shelf(), []
+    reading = generation.read_clips
+    monkeypatch.setattr(generation, "read_clips", lambda *given: read.append(1) or reading(*given))
+    asking = predictor(shelf)
+    again = [asking.answer_batch(questions()[at : at + 3]) for at in range(0, len(questions()), 3)]
+    assert (shelf.asked, len(read)) == (list(FRAMES), 1)
+    assert [answer.raw for batch in again for answer in batch] == [answer.raw for answer in answers]
+    asking.answer_batch(questions()[:1])
+    assert (shelf.asked, len(read)) == ([*FRAMES, "a.mp4"], 2)
 
 
 def test_a_prediction_says_who_answered_what_and_how(answers: list[Prediction]) -> None:
@@ -126,6 +140,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
     def install(text: str, *spans: FoundSpan) -> Script:
         script = Script(text, spans)
         monkeypatch.setattr(generation, "generate", script)
+        monkeypatch.setattr(generation, "read_clips", lambda model, clips: clips)
         return script
 
     return install

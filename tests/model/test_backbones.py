@@ -14,7 +14,7 @@ from d2vlm_pipeline.features import EncoderConfig
 from d2vlm_pipeline.model import ModelBundle, load_model, save_model
 from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig
-from d2vlm_pipeline.model.generate import PromptClip, PromptQuestion, generate
+from d2vlm_pipeline.model.generate import PromptClip, PromptQuestion, generate, read_clips
 from d2vlm_pipeline.model.packing import Branch, Clip, Response, pack
 from d2vlm_pipeline.model.start import fresh_model
 from d2vlm_pipeline.model.tokens import ASSISTANT, END, PAD, USER, PromptTokens
@@ -71,7 +71,7 @@ def test_cached_decoding_says_what_one_pass_says(bundle: ModelBundle) -> None:
 
     (answer,) = generate(
         bundle.model,
-        [PromptClip(asked.prefix, asked.features_TNC)],
+        read_clips(bundle.model, [PromptClip(asked.prefix, asked.features_TNC)]),
         [PromptQuestion(0, branch.question_ids, branch.question_evi_positions, branch.question_spans)],
         tokens.evi,
         -1,

@@ -110,18 +110,20 @@ def test_rows_of_a_packed_batch() -> None:
         [len(branch.question_ids) + len(branch.responses[0].token_ids) for branch in clip.branches]
         for clip in (first, second)
     ]
-    width = sum(lengths[0])
-    assert batch.suffix_ids_BS.shape == (2, width)
-    groups = [group for group, length in enumerate(lengths[0]) for _ in range(length)]
-    assert batch.suffix_group_BS[0].tolist() == groups
-    assert batch.suffix_group_BS[1].tolist() == [0] * lengths[1][0] + [-1] * (width - lengths[1][0])
-    restarts = [9 + place for length in lengths[0] for place in range(length)]
-    assert batch.suffix_position_BS[0].tolist() == restarts
+    every = [*lengths[0], *lengths[1]]
+    assert batch.suffix_ids_S.shape == (sum(every),)
+    begins = [sum(every[:question]) for question in range(4)]
+    for begin, length, row in zip(begins, every, batch.question_row_QK.tolist(), strict=True):
+        assert row == [*range(begin, begin + length), *[-1] * (max(every) - length)]
+    assert batch.question_clip_Q.tolist() == [0, 0, 0, 1]
+    starts = [9, 9, 9, 6]
+    restarts = [start + at for start, length in zip(starts, every, strict=True) for at in range(length)]
+    assert batch.suffix_position_S.tolist() == restarts
     assert batch.branch_clip_R.tolist() == [0, 0, 0, 1]
     assert batch.branch_question_R.tolist() == [0, 1, 2, 3]
     assert batch.frame_valid_BT.sum(-1).tolist() == [8, 5]
     assert batch.prefix_valid_BP.sum(-1).tolist() == [9, 6]
-    ids = batch.suffix_ids_BS.flatten()
+    ids = batch.suffix_ids_S
     # A token is read from the row before it; the first of a response from the question's last.
     assert ids[batch.evi_row_E].eq(tiny.tokens().evi).all()
     for row, token in zip(batch.token_row_N.tolist(), batch.token_id_N.tolist(), strict=True):
@@ -135,7 +137,7 @@ def test_the_rejected_side_starts_where_the_chosen_one_does() -> None:
     branch = tiny.encoder().pair(sample, tiny.pair(sample), CLOCK)
     batch = pack([tiny.clip_of(tiny.features(8), [branch])], 0)
     asked, chosen = len(branch.question_ids), len(branch.responses[0].token_ids)
-    position, variant = batch.suffix_position_BS[0], batch.suffix_variant_BS[0]
+    position, variant = batch.suffix_position_S, batch.question_variant_QK[0]
     assert position[asked + chosen] == position[asked] == 9 + asked
     assert [int((variant == side).sum()) for side in (0, 1, 2)] == [
         asked,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from d2vlm_pipeline.model.config import SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.generate import Generated, PromptQuestion, generate
+from d2vlm_pipeline.model.generate import Generated, PromptQuestion, generate, read_clips
 from model import tiny
 from model.test_generation import ALL, Asked, teacher_forced, with_similarities
 
@@ -28,7 +28,7 @@ def first_tokens(
         return leaned
 
     asked = questions or [one.question(row) for row, one in enumerate(every)]
-    return generate(model, [one.clip for one in every], asked, EVI, -1, 4, lean)
+    return generate(model, read_clips(model, [one.clip for one in every]), asked, EVI, -1, 4, lean)
 
 
 def support(model: D2VLM, asked: Asked) -> float:

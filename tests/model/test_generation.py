@@ -9,7 +9,7 @@ from torch import Tensor
 
 from d2vlm_pipeline.model.config import SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion, generate
+from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion, generate, read_clips
 from d2vlm_pipeline.model.packing import Branch, Clip, Response, pack
 from d2vlm_pipeline.model.spans import interval_confidence, select_span
 from model import tiny
@@ -70,9 +70,9 @@ def decode(
         return wanted
 
     tokens = tiny.tokens()
-    answers = generate(
-        model, clips, questions, tokens.evi, tokens.end if end is None else end, most, want_evidence
-    )
+    last = tokens.end if end is None else end
+    read = read_clips(model, clips)
+    answers = generate(model, read, questions, tokens.evi, last, most, want_evidence)
     return Decoded(answers, steps)
 
 
@@ -219,7 +219,8 @@ def test_decoding_keeps_to_its_length(most: int) -> None:
 def test_without_adjustment_decoding_is_greedy() -> None:
     model, asked = tiny.model(seed=3), ALL[2]
     tokens = tiny.tokens()
-    (answer,) = generate(model, [asked.clip], [asked.question(0)], tokens.evi, tokens.end, 6)
+    read = read_clips(model, [asked.clip])
+    (answer,) = generate(model, read, [asked.question(0)], tokens.evi, tokens.end, 6)
     logits, _ = teacher_forced(model, asked, answer)
     assert logits.argmax(-1).tolist() == answer.token_ids
     assert len(answer.token_ids) == 6 or answer.finished

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.generate import Generated, PromptQuestion, ResponseForm, generate
+from d2vlm_pipeline.model.generate import Generated, PromptQuestion, ResponseForm, generate, read_clips
 from model import tiny
 from model.test_generation import ALL, Asked, teacher_forced
 
@@ -33,7 +33,7 @@ def answers(
 
     return generate(
         model,
-        [asked.clip for asked in every],
+        read_clips(model, [asked.clip for asked in every]),
         [question(row, asked) for row, asked in enumerate(every)],
         EVI,
         END,
@@ -103,9 +103,10 @@ def test_every_answer_has_the_form(seed: int) -> None:
     model, tokens = tiny.model(seed=seed), tiny.tokens()
     questions = [asked.question(row) for row, asked in enumerate(ALL)]
     clips = [asked.clip for asked in ALL]
-    free = generate(model, clips, questions, tokens.evi, tokens.end, LENGTH)
+    read = read_clips(model, clips)
+    free = generate(model, read, questions, tokens.evi, tokens.end, LENGTH)
     assert any(EVI_END not in answer.token_ids for answer in free)
-    formed = generate(model, clips, questions, tokens.evi, tokens.end, LENGTH, form=ResponseForm(EVI_END, 3))
+    formed = generate(model, read, questions, tokens.evi, tokens.end, LENGTH, form=ResponseForm(EVI_END, 3))
     for answer in formed:
         assert answer.token_ids.count(EVI_END) == 1
         evidence = answer.token_ids[: answer.token_ids.index(EVI_END)]

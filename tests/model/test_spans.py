@@ -11,8 +11,10 @@ from d2vlm_pipeline.model.config import SpanConfig
 from d2vlm_pipeline.model.spans import (
     best_run_span,
     interval_confidence,
-    max_likelihood_span,
+    interval_confidences,
+    max_likelihood_spans,
     select_span,
+    select_spans,
     sigmoid,
 )
 
@@ -29,6 +31,25 @@ def log_p_g(logits_T: np.ndarray, first: int, last: int) -> float:
     """log of Π_in σ(z) · Π_out (1 − σ(z)), frame by frame."""
     inside = range(first, last + 1)
     return -sum(math.log1p(math.exp(-z if t in inside else z)) for t, z in enumerate(logits_T.tolist()))
+
+
+def max_likelihood_span(logits_T: np.ndarray) -> tuple[int, int]:
+    first, last = max_likelihood_spans(logits_T[None], np.array([len(logits_T)]))[0]
+    return int(first), int(last)
+
+
+@given(rows=st.lists(logits_of_a_clip | coarse_logits, min_size=1, max_size=5))
+@pytest.mark.parametrize("method", ["max_likelihood", "best_run"])
+def test_rows_of_any_length_are_searched_as_if_alone(method: str, rows: list[np.ndarray]) -> None:
+    config = SpanConfig(method=method)
+    frames = np.array([len(row) for row in rows])
+    padded = np.full((len(rows), frames.max()), 50.0, dtype=np.float32)
+    for at, row in enumerate(rows):
+        padded[at, : len(row)] = row
+    found = select_spans(padded, frames, config)
+    assert [tuple(span) for span in found.tolist()] == [select_span(row, config) for row in rows]
+    sure = [interval_confidence(row, *span) for row, span in zip(rows, found.tolist(), strict=True)]
+    np.testing.assert_allclose(interval_confidences(padded, frames, found), sure, rtol=1e-12)
 
 
 def intervals(frames: int) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from d2vlm_pipeline.evaluation.parsing import parse_generation
 from d2vlm_pipeline.timeline import ModelRef, PredictedInterval, Prediction, Question, TimeBase
 
 if TYPE_CHECKING:
+    from d2vlm_pipeline.model.d2vlm import PrefixState
     from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion
     from d2vlm_pipeline.model.io import ModelBundle
 
@@ -53,8 +54,18 @@ class SwappedVideo:
 
 
 @dataclass(frozen=True)
+class _ReadClips:
+    """Times of clips, and what the model keeps of having read them."""
+
+    times: dict[str, TimeBase]
+    state: PrefixState
+
+
+@dataclass(frozen=True)
 class Predictor:
     """Answers questions with one model, greedily, in batches that share a clip's prefix.
+
+    The clips of the last batch stay read: another question about them costs its own tokens.
 
     Attributes:
         bundle: model, tokenizer and contract.
@@ -76,6 +87,7 @@ class Predictor:
     max_evidence: int = 16
     choice: Choice = "likeliest"
     seed: int = 0
+    _last: dict[tuple[str, ...], _ReadClips] = field(default_factory=dict, init=False, repr=False)
 
     def answer_batch(self, questions: Sequence[Question]) -> list[Prediction]:
         """One prediction per question, in order."""
@@ -97,19 +109,31 @@ class Predictor:
 
         if not questions:
             return []
-        names = list(dict.fromkeys(question.video for question in questions))
-        loaded = {name: self.source.clip(name) for name in names}
+        names = tuple(dict.fromkeys(question.video for question in questions))
+        clips = self._read(names)
+        times = clips.times
         tokens = self.bundle.tokens
         answers = generate(
             self.bundle.model,
-            [self._prompt_clip(*loaded[name]) for name in names],
-            [self._prompt_question(q, names.index(q.video), loaded[q.video][1]) for q in questions],
+            clips.state,
+            [self._prompt_question(q, names.index(q.video), times[q.video]) for q in questions],
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
             form=ResponseForm(tokens.evi_end, self.max_evidence),
         )
-        return [self._prediction(q, a, loaded[q.video][1]) for q, a in zip(questions, answers, strict=True)]
+        return [self._prediction(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
+
+    def _read(self, names: tuple[str, ...]) -> _ReadClips:
+        """The clips as the model reads them; those asked about last are still at hand."""
+        from d2vlm_pipeline.model.generate import read_clips
+
+        if names not in self._last:
+            self._last.clear()
+            loaded = {name: self.source.clip(name) for name in names}
+            state = read_clips(self.bundle.model, [self._prompt_clip(*loaded[name]) for name in names])
+            self._last[names] = _ReadClips({name: clock for name, (_, clock) in loaded.items()}, state)
+        return self._last[names]
 
     def _prompt_clip(self, features_TNC: np.ndarray, timebase: TimeBase) -> PromptClip:
         import torch

@@ -5,7 +5,6 @@ The prefix (text and frames) runs once; its keys, values and hidden states serve
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
+from d2vlm_pipeline.model.branches import layout_of, use_branch_attention
 from d2vlm_pipeline.model.config import ModelConfig
-from d2vlm_pipeline.model.exact import at_least_single, exactly
+from d2vlm_pipeline.model.evidence import pool_spans, similarity
+from d2vlm_pipeline.model.exact import at_least_single
 from d2vlm_pipeline.model.heads import MatchHead
+from d2vlm_pipeline.model.masks import additive_mask, branch_visible, prefix_visible
 from d2vlm_pipeline.model.packing import PackedBatch
-from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of
+from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of, keys_and_values
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,14 @@ class PrefixState:
     frames_match_BTD: Tensor  # states at the match layer, of which keys are made
     keys_BTD: Tensor
 
-    def select(self, clip_Q: Tensor) -> PrefixState:
-        """One row per question: the state of the clip it is about. The cache is taken over."""
-        self.cache.batch_select_indices(clip_Q)
+    def rows(self, clip_Q: Tensor) -> PrefixState:
+        """One row per question: the state of the clip it is about, in a cache of its own to go on with."""
+        cache = DynamicCache()
+        for layer in range(len(self.cache)):
+            keys, values = keys_and_values(self.cache, layer)
+            cache.update(keys.index_select(0, clip_Q), values.index_select(0, clip_Q), layer)
         return PrefixState(
-            self.cache,
+            cache,
             self.valid_BP[clip_Q],
             self.next_position_B[clip_Q],
             self.frame_valid_BT[clip_Q],
@@ -78,6 +83,9 @@ class D2VLM(nn.Module):
         width = backbone.config.hidden_size
         self.query_head = MatchHead(width, config.head_size)
         self.key_head = MatchHead(width, config.head_size)
+        use_branch_attention(backbone)
+        self._count = len(self.layers)
+        self._semantic, self._match = config.semantic_layer, config.match_layer % (self._count + 1)
         # Queries and keys start as one function: similarity means something from the first step.
         self.key_head.load_state_dict(self.query_head.state_dict())
 
@@ -90,6 +98,11 @@ class D2VLM(nn.Module):
     def layers(self) -> list[nn.Module]:
         """The backbone's decoder layers, in order."""
         return list(self.backbone.base_model.get_submodule("layers").children())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the backbone is."""
+        return next(self.backbone.parameters()).device
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """Token ids → input embeddings."""
@@ -106,62 +119,78 @@ class D2VLM(nn.Module):
 
     def run_prefix(
         self,
-        ids_BP: Tensor,
+        embeds_BPD: Tensor,
         valid_BP: Tensor,
         position_ABP: Tensor,
         slot_BP: Tensor,
         frames_BTnE: Tensor,
         frame_valid_BT: Tensor,
     ) -> PrefixState:
-        """Run text and frames once; by default frames see one another both ways (method.md §1.2)."""
-        embeds = self.embed(ids_BP)
-        frames_BTnD, *later = frames_BTnE.split(embeds.shape[-1], dim=-1)
-        frames = frames_BTnD[frame_valid_BT].to(embeds.dtype)
-        embeds = embeds.masked_scatter(slot_BP.unsqueeze(-1), frames)
+        """Run text and frames once; by default frames see one another both ways (method.md §1.2).
+
+        What stands in ``embeds_BPD`` at the slots gives way to the frames.
+        """
+        frames_BTnD, *later = frames_BTnE.split(embeds_BPD.shape[-1], dim=-1)
+        frames = frames_BTnD[frame_valid_BT].to(embeds_BPD.dtype)
+        embeds = embeds_BPD.masked_scatter(slot_BP.unsqueeze(-1), frames)
         both_ways = self.config.backbone.frame_attention == "bidirectional"
-        mask = additive_mask(prefix_visible(valid_BP, slot_BP, both_ways), embeds.dtype)
-        inputs: dict[str, Any] = {
-            "inputs_embeds": embeds,
-            "attention_mask": mask,
-            "position_ids": position_ABP if len(position_ABP) > 1 else position_ABP[0],
-        }
+        inputs: dict[str, Any] = {}
         if later:
             inputs["visual_pos_masks"] = slot_BP
             inputs["deepstack_visual_embeds"] = [level[frame_valid_BT].flatten(0, 1) for level in later]
-        cache, semantic, match = self._prefix_states(inputs)
-        frames_match = self._at_frames(match, slot_BP, frame_valid_BT)
+        # Up to the last layer's keys and values, unless its output is wanted.
+        is_short = not self.complete_prefix and max(self._semantic, self._match) < self._count
+        cache = PrefixCache(self._count) if is_short else DynamicCache()
+        found = self._layer_inputs(
+            {self._semantic, self._match},
+            embeds,
+            additive_mask(prefix_visible(valid_BP, slot_BP, both_ways), embeds.dtype),
+            position_ABP if len(position_ABP) > 1 else position_ABP[0],
+            past_key_values=cache,
+            **inputs,
+        )
+        frames_match = self._at_frames(found[self._match], slot_BP, frame_valid_BT)
         return PrefixState(
             cache=cache,
             valid_BP=valid_BP,
             next_position_B=1 + position_ABP.masked_fill(~valid_BP, -1).amax((0, 2)),
             frame_valid_BT=frame_valid_BT,
             frames_in_BTD=frames_BTnD.mean(2),
-            frames_semantic_BTD=self._at_frames(semantic, slot_BP, frame_valid_BT),
+            frames_semantic_BTD=self._at_frames(found[self._semantic], slot_BP, frame_valid_BT),
             frames_match_BTD=frames_match,
             keys_BTD=self.key_head(frames_match),
         )
 
     def forward(self, batch: PackedBatch) -> tuple[ModelOutput, PrefixState]:
         """Logits of the supervised tokens and similarities of the evidence tokens of a packed batch."""
+        # One lookup: every further one would bring a gradient of the whole table.
+        prefix_ids, tokens = batch.prefix_ids_BP, len(batch.suffix_ids_S)
+        embeds = self.embed(torch.cat([prefix_ids.flatten(), batch.suffix_ids_S]))
+        prefix, suffix = embeds.split([prefix_ids.numel(), tokens])
         state = self.run_prefix(
-            batch.prefix_ids_BP,
+            prefix.unflatten(0, prefix_ids.shape),
             batch.prefix_valid_BP,
             batch.prefix_position_ABP,
             batch.frame_slot_BP,
             self.project(batch.features_BTNC),
             batch.frame_valid_BT,
         )
-        embeds = self.embed(batch.suffix_ids_BS)
-        embeds = self._add_evidence(embeds, batch, state)
-        visible = branch_visible(batch.suffix_group_BS, batch.suffix_variant_BS)
-        sees_prefix = state.valid_BP[:, None, :].expand(-1, visible.shape[1], -1)
-        mask = additive_mask(torch.cat([sees_prefix, visible], dim=-1), embeds.dtype)
-        hidden = self._hidden_states(embeds, mask, batch.suffix_position_BS, state.cache)
-        states = hidden[self.config.match_layer].flatten(0, 1)[batch.query_row_M]
+        question_visible = branch_visible(
+            state.valid_BP[batch.question_clip_Q], batch.question_row_QK >= 0, batch.question_variant_QK
+        )
+        layout = layout_of(state.cache, batch.question_clip_Q, batch.question_row_QK, tokens)
+        found = self._layer_inputs(
+            {self._match},
+            self._add_evidence(suffix, batch, state)[None],
+            additive_mask(question_visible, embeds.dtype),
+            batch.suffix_position_S[None],
+            branches=layout,
+        )
+        states = found[self._match][0].index_select(0, batch.query_row_M)
         queries = self.query_head(states)
-        logits = self.token_logits(hidden[-1].flatten(0, 1)[batch.token_row_N])
-        found = similarity(queries, state.keys_BTD[batch.query_clip_M])
-        return ModelOutput(logits, found, queries, states), state
+        logits = self.token_logits(found[self._count][0].index_select(0, batch.token_row_N))
+        likeness = similarity(queries, state.keys_BTD, batch.query_clip_M)
+        return ModelOutput(logits, likeness, queries, states), state
 
     def token_logits(self, hidden_ND: Tensor) -> Tensor:
         """Vocabulary logits of final hidden states."""
@@ -176,39 +205,27 @@ class D2VLM(nn.Module):
         self, embeds_BSD: Tensor, mask_B1SL: Tensor, position_BS: Tensor, cache: DynamicCache
     ) -> tuple[Tensor, Tensor]:
         """Run new positions behind a cache; returns match-layer and final hidden states, [B, S, D] each."""
-        hidden = self._hidden_states(embeds_BSD, mask_B1SL, position_BS, cache)
-        return hidden[self.config.match_layer], hidden[-1]
+        found = self._layer_inputs({self._match}, embeds_BSD, mask_B1SL, position_BS, past_key_values=cache)
+        return found[self._match], found[self._count]
 
-    def _prefix_states(self, inputs: dict[str, Any]) -> tuple[DynamicCache, Tensor, Tensor]:
-        """Cache, and hidden states at the semantic and at the match layer, [B, P, D] each."""
-        count = len(self.layers)
-        semantic, match = self.config.semantic_layer, self.config.match_layer % (count + 1)
-        is_short = not self.complete_prefix and max(semantic, match) < count
-        cache = PrefixCache(count) if is_short else DynamicCache()
-        # A layer's input is the hidden state of its number (0 = embeddings).
-        with inputs_of(self.layers, {semantic, match} - {count}) as found, suppress(PrefixDone):
+    def _layer_inputs(
+        self, wanted: set[int], embeds: Tensor, mask: Tensor, positions: Tensor, **rest: Any
+    ) -> dict[int, Tensor]:
+        """Hidden states by number: those wanted, and the last unless the cache ends the pass before it.
+
+        A layer's input is the hidden state of its number (0 = embeddings); the last is normed.
+        """
+        with inputs_of(self.layers, wanted - {self._count}) as found, suppress(PrefixDone):
             output = self.backbone.base_model(
-                **inputs,
-                past_key_values=cache,
-                use_cache=True,
+                inputs_embeds=embeds,
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache="past_key_values" in rest,
                 output_hidden_states=self.complete_prefix,
+                **rest,
             )
-            found[count] = output.last_hidden_state
-        return cache, found[semantic], found[match]
-
-    def _hidden_states(
-        self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache
-    ) -> tuple[Tensor, ...]:
-        output = self.backbone.base_model(
-            inputs_embeds=embeds,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            output_hidden_states=True,
-        )
-        hidden: tuple[Tensor, ...] = output.hidden_states
-        return hidden
+            found[self._count] = output.last_hidden_state
+        return found
 
     @staticmethod
     def _at_frames(hidden_BPD: Tensor, slot_BP: Tensor, frame_valid_BT: Tensor) -> Tensor:
@@ -217,52 +234,13 @@ class D2VLM(nn.Module):
         of_frames = hidden_BPD[slot_BP].unflatten(0, (int(frame_valid_BT.sum()), -1)).mean(1)
         return empty.masked_scatter(frame_valid_BT.unsqueeze(-1), of_frames)
 
-    def _add_evidence(self, embeds_BSD: Tensor, batch: PackedBatch, state: PrefixState) -> Tensor:
+    def _add_evidence(self, embeds_SD: Tensor, batch: PackedBatch, state: PrefixState) -> Tensor:
         """Every `<evi>` takes on the mean state of its frames (method.md §1.4 b, c)."""
         if batch.evi_row_E.numel() == 0:
-            return embeds_BSD
+            return embeds_SD
         source = torch.where(
             batch.evi_from_question_E[:, None],
             pool_spans(state.frames_in_BTD, batch.evi_clip_E, batch.evi_span_E2),
             pool_spans(state.frames_semantic_BTD, batch.evi_clip_E, batch.evi_span_E2),
         )
-        flat = embeds_BSD.flatten(0, 1).index_add(0, batch.evi_row_E, source.to(embeds_BSD.dtype))
-        return flat.view_as(embeds_BSD)
-
-
-def similarity(queries_MD: Tensor, keys_MTD: Tensor) -> Tensor:
-    """Logits q·k/√D, [M, T] (method.md §1.4 a)."""
-    with exactly(queries_MD):
-        return torch.einsum("md,mtd->mt", queries_MD, keys_MTD) / math.sqrt(queries_MD.shape[-1])
-
-
-def pool_spans(states_BTD: Tensor, clip_E: Tensor, span_E2: Tensor) -> Tensor:
-    """Mean state over frames first..last (inclusive) of each span, [E, D]."""
-    frames = torch.arange(states_BTD.shape[1], device=states_BTD.device)
-    inside_ET = (frames >= span_E2[:, :1]) & (frames <= span_E2[:, 1:])
-    weights_ET = inside_ET.to(states_BTD.dtype) / inside_ET.sum(-1, keepdim=True)
-    return torch.einsum("et,etd->ed", weights_ET, states_BTD[clip_E])
-
-
-def prefix_visible(valid_BP: Tensor, slot_BP: Tensor, both_ways: bool) -> Tensor:
-    """bool [B, P, P]: causal, and frames may see one another both ways; padding is seen by nobody."""
-    length = valid_BP.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=valid_BP.device).tril()
-    if both_ways:
-        causal = causal | (slot_BP[:, :, None] & slot_BP[:, None, :])
-    return causal & valid_BP[:, None, :]
-
-
-def branch_visible(group_BS: Tensor, variant_BS: Tensor) -> Tensor:
-    """bool [B, S, S]: causal within a question and its own response; other branches do not exist."""
-    length = group_BS.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=group_BS.device).tril()
-    same_group = (group_BS[:, :, None] == group_BS[:, None, :]) & (group_BS[:, None, :] >= 0)
-    same_variant = (variant_BS[:, None, :] == 0) | (variant_BS[:, :, None] == variant_BS[:, None, :])
-    return causal & same_group & same_variant
-
-
-def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """bool [B, S, L] → additive mask [B, 1, S, L]: 0 where visible, the lowest finite number elsewhere."""
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill(~visible, torch.finfo(dtype).min).unsqueeze(1)
+        return embeds_SD.index_add(0, batch.evi_row_E, source.to(embeds_SD.dtype))

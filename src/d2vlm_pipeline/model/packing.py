@@ -1,9 +1,8 @@
 """One prefix, many branches: how the questions about a clip, or the two sides of a pair, share one pass.
 
 A *prefix* is text, then the frames of one clip. Behind it lie *branches*: a question and its response, or a
-question with a chosen and a rejected response. All branches of a clip are packed into one row; a mask keeps
-them from seeing each other, and position ids restart, so that each branch computes what it would compute
-alone.
+question with a chosen and a rejected response. All branches of a batch are packed into one row, where none
+sees another, and position ids restart, so that each branch computes what it would compute alone.
 """
 
 from __future__ import annotations
@@ -80,10 +79,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Clips padded on the right. B clips, P prefix tokens, T frames, S suffix tokens, A axes of positions.
+    """Prefixes padded on the right, and what follows them in one row without padding.
 
-    Flat rows index the suffix as ``clip · S + position``. ``*_branch`` numbers the responses of the batch 0 …
-    R−1.
+    B clips, P prefix tokens, A axes of positions, T frames, S tokens behind the prefixes, Q questions of up
+    to K tokens with their responses. Rows index the S tokens. ``*_branch`` numbers the responses of the batch
+    0 … R−1.
     """
 
     prefix_ids_BP: Tensor
@@ -92,10 +92,11 @@ class PackedBatch:
     frame_slot_BP: Tensor
     features_BTNC: Tensor
     frame_valid_BT: Tensor
-    suffix_ids_BS: Tensor
-    suffix_position_BS: Tensor
-    suffix_group_BS: Tensor  # question number within the clip, −1 for padding
-    suffix_variant_BS: Tensor  # 0 question, 1 first response, 2 second …
+    suffix_ids_S: Tensor
+    suffix_position_S: Tensor
+    question_row_QK: Tensor  # rows of a question and its responses, −1 behind the last
+    question_variant_QK: Tensor  # 0 question, 1 first response, 2 second …
+    question_clip_Q: Tensor
     evi_row_E: Tensor
     evi_clip_E: Tensor
     evi_from_question_E: Tensor
@@ -135,34 +136,38 @@ class PaddedPrefixes(NamedTuple):
 
 
 class _Rows:
-    """Collects the flat lists of a batch."""
+    """Collects the row and the lists of a batch."""
 
     def __init__(self) -> None:
-        self.evi: list[tuple[int, int, int, bool, int, int]] = []
-        self.token: list[tuple[int, int, int, int]] = []
+        self.ids: list[int] = []
+        self.position: list[int] = []
+        self.question_rows: list[list[int]] = []
+        self.question_variants: list[list[int]] = []
+        self.question_clips: list[int] = []
+        self.evi: list[tuple[int, int, bool, int, int]] = []
+        self.token: list[tuple[int, int, int]] = []
         self.query: list[tuple[int, int, int]] = []
         self.labels: list[Tensor] = []
         self.pairs: list[tuple[int, int]] = []
         self.branches: list[tuple[int, int, int]] = []
-        self.questions = 0
 
-
-@dataclass
-class _Suffix:
-    ids: list[int]
-    position: list[int]
-    group: list[int]
-    variant: list[int]
+    def extend(self, ids: Sequence[int], position: int, variant: int) -> None:
+        """Append tokens of the question at hand, positions counting from the given one."""
+        self.question_rows[-1].extend(range(len(self.ids), len(self.ids) + len(ids)))
+        self.question_variants[-1].extend([variant] * len(ids))
+        self.ids.extend(ids)
+        self.position.extend(range(position, position + len(ids)))
 
 
 def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     """Pack clips with their branches into one batch."""
     rows = _Rows()
-    suffixes = [_pack_suffix(index, clip, rows) for index, clip in enumerate(clips)]
-    length = max(len(suffix.ids) for suffix in suffixes)
+    for index, clip in enumerate(clips):
+        for asked in clip.branches:
+            _add_branch(rows, index, clip.prefix.next_position, asked)
     prefix = pad_prefixes([clip.prefix for clip in clips], [clip.features_TNC for clip in clips], pad_id)
-    evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 6)
-    token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 4)
+    evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 5)
+    token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 3)
     query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
     branch = torch.tensor(rows.branches, dtype=torch.long).reshape(-1, 3)
     sides = [branch for clip in clips for branch in clip.branches for _ in branch.responses]
@@ -176,19 +181,20 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
         frame_slot_BP=prefix.slot_BP,
         features_BTNC=prefix.features_BTNC,
         frame_valid_BT=prefix.frame_valid_BT,
-        suffix_ids_BS=_pad([suffix.ids for suffix in suffixes], pad_id),
-        suffix_position_BS=_pad([suffix.position for suffix in suffixes], 0),
-        suffix_group_BS=_pad([suffix.group for suffix in suffixes], -1),
-        suffix_variant_BS=_pad([suffix.variant for suffix in suffixes], 0),
-        evi_row_E=evi[:, 0] * length + evi[:, 1],
-        evi_clip_E=evi[:, 0],
-        evi_from_question_E=evi[:, 3].bool(),
-        evi_span_E2=evi[:, 4:],
-        token_row_N=token[:, 0] * length + token[:, 1],
-        token_id_N=token[:, 2],
-        token_branch_N=token[:, 3],
-        query_row_M=query[:, 0] * length + query[:, 1],
-        query_clip_M=query[:, 0],
+        suffix_ids_S=torch.tensor(rows.ids),
+        suffix_position_S=torch.tensor(rows.position),
+        question_row_QK=_pad(rows.question_rows, -1),
+        question_variant_QK=_pad(rows.question_variants, 0),
+        question_clip_Q=torch.tensor(rows.question_clips),
+        evi_row_E=evi[:, 0],
+        evi_clip_E=evi[:, 1],
+        evi_from_question_E=evi[:, 2].bool(),
+        evi_span_E2=evi[:, 3:],
+        token_row_N=token[:, 0],
+        token_id_N=token[:, 1],
+        token_branch_N=token[:, 2],
+        query_row_M=query[:, 0],
+        query_clip_M=query[:, 1],
         query_branch_M=query[:, 2],
         query_label_MT=labels,
         pair_2L=torch.tensor(rows.pairs, dtype=torch.long).reshape(-1, 2).T,
@@ -236,54 +242,37 @@ def _pad(rows: list[list[int]], value: int) -> Tensor:
     return torch.tensor([row + [value] * (length - len(row)) for row in rows], dtype=torch.long)
 
 
-def _pack_suffix(clip_index: int, clip: Clip, rows: _Rows) -> _Suffix:
-    suffix = _Suffix([], [], [], [])
-    start = clip.prefix.next_position
-    for group, branch in enumerate(clip.branches):
-        base = len(suffix.ids)
-        asked = len(branch.question_ids)
-        _extend(suffix, branch.question_ids, start, group, 0)
-        for place, span in zip(branch.question_evi_positions, branch.question_spans, strict=True):
-            rows.evi.append((clip_index, base + place, group, True, *span))
-        for variant, response in enumerate(branch.responses, start=1):
-            offset = len(suffix.ids)
-            _extend(suffix, response.token_ids, start + asked, group, variant)
-            _add_response(rows, clip_index, group, variant, base + asked - 1, offset, response)
-        rows.questions += 1
-    return suffix
+def _add_branch(rows: _Rows, clip: int, start: int, branch: Branch) -> None:
+    """Append a question and its responses, positions counting from ``start``."""
+    rows.question_rows.append([])
+    rows.question_variants.append([])
+    rows.question_clips.append(clip)
+    base, asked = len(rows.ids), len(branch.question_ids)
+    rows.extend(branch.question_ids, start, 0)
+    for place, span in zip(branch.question_evi_positions, branch.question_spans, strict=True):
+        rows.evi.append((base + place, clip, True, *span))
+    for variant, response in enumerate(branch.responses, start=1):
+        _add_response(rows, clip, variant, base + asked - 1, response)
+        rows.extend(response.token_ids, start + asked, variant)
 
 
-def _extend(suffix: _Suffix, ids: Sequence[int], position: int, group: int, variant: int) -> None:
-    suffix.ids.extend(ids)
-    suffix.position.extend(range(position, position + len(ids)))
-    suffix.group.extend([group] * len(ids))
-    suffix.variant.extend([variant] * len(ids))
-
-
-def _add_response(
-    rows: _Rows,
-    clip_index: int,
-    group: int,
-    variant: int,
-    last_question_row: int,
-    offset: int,
-    response: Response,
-) -> None:
+def _add_response(rows: _Rows, clip: int, variant: int, last_question_row: int, response: Response) -> None:
     """Register tokens and queries; the row before a response's first token is the question's last."""
+    offset = len(rows.ids)
 
     def predictor(place: int) -> int:
         return offset + place - 1 if place > 0 else last_question_row
 
     number = len(rows.branches)
-    rows.branches.append((clip_index, variant, rows.questions))
+    rows.branches.append((clip, variant, len(rows.question_clips) - 1))
     for place, (token, supervised) in enumerate(zip(response.token_ids, response.supervised, strict=True)):
         if supervised:
-            rows.token.append((clip_index, predictor(place), token, number))
+            rows.token.append((predictor(place), token, number))
     first_query = len(rows.query)
     for place, span in zip(response.evi_positions, response.evidence, strict=True):
-        rows.evi.append((clip_index, offset + place, group, False, *span))
+        rows.evi.append((offset + place, clip, False, *span))
     asked = response.evi_positions if response.query_positions is None else response.query_positions
     for place, label in zip(asked, response.labels_KT, strict=True):
-        rows.query.append((clip_index, predictor(place), number))
+        rows.query.append((predictor(place), clip, number))
         rows.labels.append(label)
     rows.pairs.extend((first_query + a, first_query + b) for a, b in response.pairs)

@@ -46,6 +46,12 @@ class PrefixCache(DynamicCache):
         return found
 
 
+def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
+    """What a cache that was filled holds of a layer, [B, H, L, D] each."""
+    held: Any = cache.layers[layer]
+    return held.keys, held.values
+
+
 @contextmanager
 def inputs_of(layers: Sequence[nn.Module], wanted: set[int]) -> Iterator[dict[int, Tensor]]:
     """Collects what the layers of these numbers are given inside the block."""

@@ -7,11 +7,21 @@ import numpy as np
 from d2vlm_pipeline.model.config import SpanConfig
 
 
-def select_span(logits_T: np.ndarray, config: SpanConfig) -> tuple[int, int]:
-    """First and last frame (inclusive) of the evidence that the similarity logits point at."""
+def select_spans(logits_QT: np.ndarray, frames_Q: np.ndarray, config: SpanConfig) -> np.ndarray:
+    """First and last frame (inclusive) of the evidence that each row of logits points at, int [Q, 2].
+
+    Of a row, only the first ``frames_Q`` entries are frames.
+    """
     if config.method == "max_likelihood":
-        return max_likelihood_span(logits_T)
-    return best_run_span(sigmoid(logits_T), config.threshold)
+        return max_likelihood_spans(logits_QT, frames_Q)
+    rows = zip(logits_QT, frames_Q, strict=True)
+    return np.array([best_run_span(sigmoid(row[:frames]), config.threshold) for row, frames in rows])
+
+
+def select_span(logits_T: np.ndarray, config: SpanConfig) -> tuple[int, int]:
+    """As `select_spans`, of one row."""
+    first, last = select_spans(logits_T[None], np.array([len(logits_T)]), config)[0]
+    return int(first), int(last)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -23,17 +33,19 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     )
 
 
-def max_likelihood_span(logits_T: np.ndarray) -> tuple[int, int]:
-    """The run [a, b] that maximises Π_in σ(z)·Π_out (1 − σ(z)).
+def max_likelihood_spans(logits_QT: np.ndarray, frames_Q: np.ndarray) -> np.ndarray:
+    """Of each row the run [a, b] that maximises Π_in σ(z)·Π_out (1 − σ(z)), int [Q, 2].
 
     The logarithm is a constant plus Σ_{a..b} z, so this is the maximum-sum non-empty run; of equal sums the
     one that ends first wins, and of those the longest.
     """
-    total = np.concatenate([[0.0], np.cumsum(logits_T, dtype=np.float64)])
-    lowest_before = np.minimum.accumulate(total[:-1])
-    last = int(np.argmax(total[1:] - lowest_before))
-    first = int(np.argmin(total[: last + 1]))
-    return first, last
+    place = np.arange(logits_QT.shape[1] + 1)
+    total = np.zeros((len(logits_QT), len(place)))
+    np.cumsum(logits_QT, axis=1, dtype=np.float64, out=total[:, 1:])
+    gain = total[:, 1:] - np.minimum.accumulate(total[:, :-1], axis=1)
+    last = np.where(place[:-1] < frames_Q[:, None], gain, -np.inf).argmax(axis=1)
+    first = np.where(place <= last[:, None], total, np.inf).argmin(axis=1)
+    return np.stack([first, last], axis=1)
 
 
 def best_run_span(scores_T: np.ndarray, threshold: float) -> tuple[int, int]:
@@ -50,8 +62,17 @@ def best_run_span(scores_T: np.ndarray, threshold: float) -> tuple[int, int]:
     return int(starts[best[0]]), int(stops[best[-1]] - 1)
 
 
+def interval_confidences(logits_QT: np.ndarray, frames_Q: np.ndarray, spans_Q2: np.ndarray) -> np.ndarray:
+    """Geometric mean per frame of p_g([first, last]): 1 where every frame agrees, 0.5 at chance, [Q]."""
+    frame = np.arange(logits_QT.shape[1])
+    inside = (frame >= spans_Q2[:, :1]) & (frame <= spans_Q2[:, 1:])
+    against = np.where(inside, -1.0, 1.0) * np.asarray(logits_QT, dtype=np.float64)
+    log_p = np.where(frame < frames_Q[:, None], -np.logaddexp(0.0, against), 0.0)
+    return np.exp(log_p.sum(axis=1) / frames_Q)
+
+
 def interval_confidence(logits_T: np.ndarray, first: int, last: int) -> float:
-    """Geometric mean per frame of p_g([first, last]): 1 when every frame agrees with it, 0.5 at chance."""
-    signed = -np.asarray(logits_T, dtype=np.float64)
-    signed[first : last + 1] *= -1.0
-    return float(np.exp(-np.logaddexp(0.0, -signed).mean()))
+    """As `interval_confidences`, of one row."""
+    return float(
+        interval_confidences(logits_T[None], np.array([len(logits_T)]), np.array([[first, last]]))[0]
+    )
