@@ -13,8 +13,8 @@ from d2vlm_pipeline.model.checkpointing import checkpointed
 from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
+from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.config import LoraTuning
-from d2vlm_pipeline.training.loop import StepResult
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from model import tiny

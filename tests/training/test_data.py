@@ -59,9 +59,14 @@ def clips(count: int = 5) -> list[TrainingClip]:
 def draw(
     number: int, clips_per_step: int = 2, branches_per_clip: int = 3, seed: int = 0
 ) -> list[PackedBatch]:
-    return list(
-        itertools.islice(batches(clips(), tiny.tokens().pad, clips_per_step, branches_per_clip, seed), number)
-    )
+    return [batch for step in steps(number, clips_per_step, branches_per_clip, seed) for batch in step]
+
+
+def steps(
+    number: int, clips_per_step: int, branches_per_clip: int, seed: int, micro_batch: int | None = None
+) -> list[list[PackedBatch]]:
+    drawn = batches(clips(), tiny.tokens().pad, clips_per_step, branches_per_clip, seed, micro_batch)
+    return list(itertools.islice(drawn, number))
 
 
 def same(one: PackedBatch, other: PackedBatch) -> bool:
@@ -79,6 +84,17 @@ def test_every_clip_is_seen_once_an_epoch() -> None:
     seen = [features[0, 0].tolist() for batch in draw(6) for features in batch.features_BTNC]
     expected = Counter(str(clip.features_TNC[0, 0].tolist()) for clip in clips())
     assert Counter(map(str, seen[:5])) == Counter(map(str, seen[5:])) == expected
+
+
+def test_a_step_cut_into_passes_holds_the_same_clips_and_branches() -> None:
+    whole, cut = steps(6, 3, 2, seed=0), steps(6, 3, 2, seed=0, micro_batch=2)
+    assert [len(step) for step in whole] == [1] * 6
+    assert {tuple(len(part.features_BTNC) for part in step) for step in cut} == {(2, 1), (2,)}
+    for (batch,), passes in zip(whole, cut, strict=True):
+        parts = [part.token_id_N for part in passes]
+        assert torch.equal(batch.token_id_N, torch.cat(parts))
+        frames = [part.frame_valid_BT.sum(1) for part in passes]
+        assert torch.equal(batch.frame_valid_BT.sum(1), torch.cat(frames))
 
 
 @pytest.mark.parametrize(("most", "drawn"), [(1, 1), (3, 3), (6, 6), (50, 6)])

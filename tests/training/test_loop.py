@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
-from d2vlm_pipeline.training.loop import StepResult, build_optimiser, lr_share, run_phase
+from d2vlm_pipeline.training.loop import build_optimiser, lr_share, run_phase
 
 
 def config(steps: int = 10, log_every: int = 4, **optim: float) -> TrainConfig:
@@ -23,11 +24,11 @@ def line(seed: int = 0) -> nn.Linear:
     return nn.Linear(3, 1)
 
 
-def points(seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def points(seed: int = 0) -> Iterator[list[tuple[Tensor, Tensor]]]:
     generator = torch.Generator().manual_seed(seed)
     while True:
         x = torch.randn(8, 3, generator=generator)
-        yield x, x @ torch.tensor([[1.0], [-2.0], [0.5]])
+        yield [(x, x @ torch.tensor([[1.0], [-2.0], [0.5]]))]
 
 
 def squares(model: nn.Module):
@@ -171,7 +172,7 @@ def test_two_threads_give_the_same_weights_every_time() -> None:
 
     def trained() -> Tensor:
         table = Table()
-        run_phase("rows", table, lambda at: StepResult(table(*at), {}), itertools.repeat(batch), config)
+        run_phase("rows", table, lambda at: StepResult(table(*at), {}), itertools.repeat([batch]), config)
         return table.rows.detach()
 
     first = trained()

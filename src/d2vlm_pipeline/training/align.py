@@ -28,8 +28,8 @@ from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, Response, pack
 from d2vlm_pipeline.model.tokens import PromptTokens, encode
 from d2vlm_pipeline.timeline import EVI, EVI_END, Sample, TimeBase
+from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
-from d2vlm_pipeline.training.loop import StepResult
 
 NOTHING = "nothing happens"
 _LETTERS = "ABCD"
@@ -179,12 +179,12 @@ class AlignEncoder:
 
 def align_batches(
     clips: Sequence[CaptionedClip], encoder: AlignEncoder, clips_per_step: int, seed: int
-) -> Iterator[AlignBatch]:
-    """Batches without end; order and frames depend on the seed and the clips alone."""
+) -> Iterator[list[AlignBatch]]:
+    """Steps of one batch without end; order and frames depend on the seed and the clips alone."""
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "align", epoch))
         for chosen in windowed_epoch(clips, [len(clip.features_TNC) for clip in clips], clips_per_step, rng):
-            yield encoder.batch(chosen, rng)
+            yield [encoder.batch(chosen, rng)]
 
 
 def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight: float) -> StepResult:

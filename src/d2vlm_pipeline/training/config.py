@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
+from d2vlm_pipeline.training.sharding import ShardingConfig
 
 
 class OptimConfig(StrictModel):
@@ -70,11 +71,16 @@ class TrainConfig(StrictModel):
     ``gradient_checkpointing``: layers keep their inputs alone and compute the rest again on the way back, for
     less memory and about a third more time. ``precision``: of matrix products; `auto` is bfloat16 where CUDA
     has it; what trains, evidence and losses are always float32. ``device``: `auto` takes CUDA if it can.
+
+    ``micro_batch``: clips that go through the model together on one GPU, the whole share of a GPU where it is
+    not given. Lower it when memory runs out: gradients are added up to those of the whole step, so that what
+    is learned stays the same.
     """
 
     seed: int = Field(default=0, ge=0)
     steps: PositiveInt = 1000
     clips_per_step: PositiveInt = 4
+    micro_batch: PositiveInt | None = None
     branches_per_clip: PositiveInt = 8
     borrowed_absent: int = Field(default=0, ge=0)
     threads: PositiveInt = 2
@@ -83,6 +89,29 @@ class TrainConfig(StrictModel):
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    sharding: ShardingConfig = ShardingConfig()
     optim: OptimConfig = OptimConfig()
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()
+
+    @property
+    def clips_per_pass(self) -> int:
+        """Clips that go through the model together on one GPU."""
+        return self.micro_batch or self.clips_per_step // self.sharding.gpus
+
+    @property
+    def accumulation(self) -> int:
+        """Passes of one GPU whose gradients make a step."""
+        return self.clips_per_step // (self.clips_per_pass * self.sharding.gpus)
+
+    @model_validator(mode="after")
+    def _check_portions(self) -> Self:
+        gpus = self.sharding.gpus
+        at_once = gpus * (self.micro_batch or 1)
+        if self.clips_per_step % at_once:
+            given = "" if self.micro_batch is None else f"micro_batch {self.micro_batch} on "
+            raise ValueError(
+                f"clips_per_step {self.clips_per_step} does not divide among {given}{gpus} GPUs: make it a "
+                f"multiple of {at_once}"
+            )
+        return self

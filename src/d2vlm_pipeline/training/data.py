@@ -37,13 +37,19 @@ def batches(
     clips_per_step: int,
     branches_per_clip: int,
     seed: int,
-) -> Iterator[PackedBatch]:
-    """Packed batches without end; the order depends on the seed and the clips alone."""
+    micro_batch: int | None = None,
+) -> Iterator[list[PackedBatch]]:
+    """Steps without end, packed; what is in them depends on the seed and the clips alone.
+
+    A step is one batch, or as many as it takes where no more than ``micro_batch`` clips go together.
+    """
+    size = micro_batch or clips_per_step
     lengths = [len(clip.features_TNC) for clip in clips]
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "epoch", epoch))
         for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
-            yield pack([_draw(clip, branches_per_clip, rng) for clip in chosen], pad_id)
+            drawn = [_draw(clip, branches_per_clip, rng) for clip in chosen]
+            yield [pack(drawn[at : at + size], pad_id) for at in range(0, len(drawn), size)]
 
 
 def windowed_epoch(

@@ -5,28 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
+from d2vlm_pipeline.training.accumulation import Count, StepResult, descend
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
 from d2vlm_pipeline.training.tuning import is_adapter
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """Loss to descend and what to log: figures by their mean, spreads (values, [P] each) by their quantiles.
-
-    A spread may hold any number of values, none as well; figures are the same ones at every step.
-    """
-
-    loss: Tensor
-    figures: dict[str, Tensor]
-    spreads: dict[str, Tensor] = field(default_factory=dict)
-
 
 _Batch = TypeVar("_Batch")
 
@@ -49,11 +38,21 @@ def run_phase(
     name: str,
     model: nn.Module,
     step: Callable[[_Batch], StepResult],
-    data: Iterator[_Batch],
+    data: Iterator[Sequence[_Batch]],
     config: TrainConfig,
     watch: Watch | None = None,
+    count: Count[_Batch] | None = None,
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve; say what the watch makes of it.
+
+    Args:
+        name: Of the phase.
+        model: What is trained.
+        step: What is computed of a batch.
+        data: The batches of every step; gradients of several are added up.
+        config: How long, and how.
+        watch: Warns about the curve.
+        count: What the terms of the loss are means over; needed where a step has several batches.
 
     Raises:
         UserError: the loss stopped being finite.
@@ -71,13 +70,8 @@ def run_phase(
     window: list[dict[str, Tensor]] = []
     spreads: list[dict[str, Tensor]] = []
     for at in track(range(1, config.steps + 1), name, unit="step"):
-        result = step(next(data))
-        if not torch.isfinite(result.loss):
-            raise UserError(
-                f"{name}: the loss is {result.loss.item()} at step {at}; lower optim.learning_rate"
-            )
         optimiser.zero_grad(set_to_none=True)
-        result.loss.backward()
+        result = descend(step, next(data), count, partial(_check, name, at))
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         optimiser.step()
         schedule.step()
@@ -92,6 +86,11 @@ def run_phase(
                 _LOG.warning("%s: %s", name, warning)
     model.eval()
     return Curve(points)
+
+
+def _check(name: str, at: int, loss: Tensor) -> None:
+    if not torch.isfinite(loss):
+        raise UserError(f"{name}: the loss is {loss.item()} at step {at}; lower optim.learning_rate")
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

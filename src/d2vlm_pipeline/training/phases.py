@@ -20,13 +20,14 @@ from d2vlm_pipeline.model.packing import Branch
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
+from d2vlm_pipeline.training.accumulation import Count, StepResult
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
-from d2vlm_pipeline.training.loop import Curve, StepResult, run_phase
+from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.precision import Compute, Movable
-from d2vlm_pipeline.training.steps import fpo_step, sft_step
+from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from d2vlm_pipeline.training.watch import PreferenceWatch
 
@@ -89,7 +90,16 @@ def train_align(
     config: TrainConfig,
     frames_per_clip: int,
 ) -> Trained:
-    """Alignment on captions: every densely captioned clip of the training split."""
+    """Alignment on captions: every densely captioned clip of the training split.
+
+    Raises:
+        UserError: there is none, or a step is to be cut into several passes.
+    """
+    if config.accumulation > 1:
+        raise UserError(
+            "align.training.micro_batch: the captions of a step are told apart from one another, all at "
+            "once; leave it out, and lower clips_per_step where memory is short"
+        )
     captioned = []
     for sample in samples:
         if sample.split == TRAIN_SPLIT and sample.task == "dvc":
@@ -141,20 +151,23 @@ def _encode(
 def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config: TrainConfig) -> Trained:
     bundle = _copy_of(start)
     order = derive_seed(config.seed, name, "order")
-    data = batches(clips, bundle.tokens.pad, config.clips_per_step, config.branches_per_clip, order)
+    per_step, per_clip = config.clips_per_step, config.branches_per_clip
+    data = batches(clips, bundle.tokens.pad, per_step, per_clip, order, config.clips_per_pass)
     if name == "fpo":
         reference = start.model.eval() if config.fpo.reference else None
         step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
-        return _run(name, bundle, step, data, config, reference)
-    return _run(name, bundle, partial(sft_step, bundle.model, config=config.sft), data, config)
+        return _run(name, bundle, step, data, config, partial(fpo_counts, sft=config.sft), reference)
+    step, count = partial(sft_step, bundle.model, config=config.sft), partial(sft_counts, config=config.sft)
+    return _run(name, bundle, step, data, config, count)
 
 
 def _run(
     name: str,
     bundle: ModelBundle,
     step: Callable[[_Batch], StepResult],
-    data: Iterator[_Batch],
+    data: Iterator[Sequence[_Batch]],
     config: TrainConfig,
+    count: Count[_Batch] | None = None,
     reference: D2VLM | None = None,
 ) -> Trained:
     """Run the loop over the weights that are to train, and give the plain model back."""
@@ -166,7 +179,7 @@ def _run(
         compute.holding(model, reference),
         checkpointed(model.layers if config.gradient_checkpointing else []),
     ):
-        curve = run_phase(name, model, compute.running(step), data, config, watch)
+        curve = run_phase(name, model, compute.running(step), data, config, watch, count)
     return Trained(bundle, curve)
 
 

@@ -17,14 +17,28 @@ from d2vlm_pipeline.objectives import (
     response_log_probs,
     sft_loss,
 )
-from d2vlm_pipeline.training.loop import StepResult
+from d2vlm_pipeline.training.accumulation import StepResult
+
+_OF_PAIRS = ("chosen_text", "chosen_grounding", "rejected_text", "rejected_grounding")
 
 
 def sft_step(model: D2VLM, batch: PackedBatch, config: SFTConfig) -> StepResult:
     """Supervised loss over every response of the batch."""
     output, state = model(batch)
     loss = chosen_loss(output, state.frame_valid_BT, batch, config)
-    return StepResult(loss.total, _figures(loss))
+    return StepResult(loss.total, _figures(loss), terms=_terms(loss, config))
+
+
+def sft_counts(batch: PackedBatch, config: SFTConfig) -> dict[str, int]:
+    """By term of `sft_step`, how many tokens, rows or responses it is a mean over."""
+    is_first_R = batch.branch_variant_R == 1
+    rows = batch.query_branch_M[is_first_R[batch.query_branch_M]]
+    pairs = batch.query_branch_M[batch.pair_2L[0]]
+    return {
+        "token": int(is_first_R[batch.token_branch_N].sum()),
+        "grounding": len(rows) if config.grounding_mean == "rows" else len(rows.unique()),
+        "consistency": len(pairs[is_first_R[pairs]].unique()),
+    }
 
 
 def fpo_step(
@@ -56,20 +70,27 @@ def fpo_step(
         None if reference is None else _reference_log_probs(reference, batch, fpo),
         batch.branch_weight_R[rejected],
     )
+    sides = [part[rows] for rows in (chosen, rejected) for part in (log_probs.text_R, log_probs.grounding_R)]
     figures = {
         **_figures(supervised),
         "preference": preference.loss,
         "preference_accuracy": preference.accuracy,
-        "chosen_text": _mean(log_probs.text_R[chosen]),
-        "chosen_grounding": _mean(log_probs.grounding_R[chosen]),
-        "rejected_text": _mean(log_probs.text_R[rejected]),
-        "rejected_grounding": _mean(log_probs.grounding_R[rejected]),
+        **dict(zip(_OF_PAIRS, map(_mean, sides), strict=True)),
     }
     spreads = {"margin": preference.margin_P}
     for factor in sorted({name for names in batch.branch_factors_R for name in names}):
         of_factor = [factor in batch.branch_factors_R[row] for row in rejected.tolist()]
         spreads[f"margin/{factor}"] = preference.margin_P[torch.tensor(of_factor, device=rejected.device)]
-    return StepResult(supervised.total + fpo.weight * preference.loss, figures, spreads)
+    weighted = fpo.weight * preference.loss
+    terms = {**_terms(supervised, sft), "preference": weighted}
+    return StepResult(supervised.total + weighted, figures, spreads, terms)
+
+
+def fpo_counts(batch: PackedBatch, sft: SFTConfig) -> dict[str, int]:
+    """By term and by figure of `fpo_step`, how many tokens, rows, responses or pairs it is a mean over."""
+    pairs = int((batch.branch_variant_R == 2).sum())
+    figures = ("preference", "preference_accuracy", *_OF_PAIRS)
+    return {**sft_counts(batch, sft), **dict.fromkeys(figures, pairs)}
 
 
 def batch_log_probs(
@@ -127,6 +148,15 @@ def chosen_loss(
         batch.query_branch_M[pairs[0]],
         config,
     )
+
+
+def _terms(loss: SFTLoss, config: SFTConfig) -> dict[str, Tensor]:
+    """What the total is the sum of."""
+    return {
+        "token": loss.token,
+        "grounding": config.grounding_weight * loss.grounding,
+        "consistency": config.consistency_weight * loss.consistency,
+    }
 
 
 def _figures(loss: SFTLoss) -> dict[str, Tensor]:

@@ -1,0 +1,135 @@
+"""A step cut into passes learns what the whole step would."""
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.model import D2VLM
+from d2vlm_pipeline.model.packing import Clip, PackedBatch, pack
+from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
+from d2vlm_pipeline.training.accumulation import Count, StepResult, descend, shares_of
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.loop import run_phase
+from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
+from model import tiny
+
+Step = Callable[[PackedBatch], StepResult]
+
+
+def uneven_clips() -> list[Clip]:
+    """Passes differ in tokens, in responses with evidence, in pairs and in length; one has no pair."""
+    return [
+        tiny.clip_of(tiny.features(8), [*tiny.branches(8, ("tvg", "rar")), tiny.pair_branch("dvc", 8)]),
+        tiny.clip_of(tiny.features(5), tiny.branches(5, ("rar", "absent"))),
+        tiny.clip_of(tiny.features(11), [tiny.pair_branch("tal", 11), tiny.pair_branch("tvg", 11)]),
+    ]
+
+
+def sft(model: D2VLM, **options: object) -> tuple[Step, Count[PackedBatch]]:
+    config = SFTConfig.model_validate(options)
+    return partial(sft_step, model, config=config), partial(sft_counts, config=config)
+
+
+def fpo(model: D2VLM) -> tuple[Step, Count[PackedBatch]]:
+    config, preference = SFTConfig(), FPOConfig(beta_grounding=1.0, weight=0.7)
+    return partial(fpo_step, model, sft=config, fpo=preference), partial(fpo_counts, sft=config)
+
+
+PHASES = {
+    "sft": sft,
+    "sft by rows": partial(sft, grounding_mean="rows"),
+    "fpo": fpo,
+}
+
+
+def learned(model: D2VLM, result: StepResult) -> tuple[StepResult, dict[str, Tensor]]:
+    gradients = {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+    model.zero_grad(set_to_none=True)
+    return result, gradients
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 1), (1, 2)])
+def test_passes_add_up_to_the_step(phase: str, sizes: tuple[int, ...]) -> None:
+    model = tiny.model()
+    step, count = PHASES[phase](model)
+    rest = iter(uneven_clips())
+    passes = [pack(list(itertools.islice(rest, size)), 0) for size in sizes]
+    whole, expected = learned(model, descend(step, [pack(uneven_clips(), 0)], count, lambda _: None))
+    cut, found = learned(model, descend(step, passes, count, lambda _: None))
+    torch.testing.assert_close(cut.loss, whole.loss.detach())
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=2e-5, rtol=1e-4, msg=name)
+    for name, figure in whole.figures.items():
+        torch.testing.assert_close(cut.figures[name], figure.detach(), atol=1e-4, rtol=1e-4, msg=name)
+    for name, values in whole.spreads.items():
+        torch.testing.assert_close(cut.spreads[name], values.detach(), atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_the_mean_of_means_would_be_another_loss() -> None:
+    """The clips above do tell the two apart."""
+    model = tiny.model()
+    step, _ = sft(model)
+    whole = step(pack(uneven_clips(), 0)).loss
+    alone = torch.stack([step(pack([clip], 0)).loss for clip in uneven_clips()]).mean()
+    assert abs(whole - alone) > 0.01 * whole
+
+
+def test_what_no_pass_has_has_no_share() -> None:
+    assert shares_of([{"a": 1, "b": 0}, {"a": 3, "b": 0}]) == [{"a": 0.25, "b": 0.0}, {"a": 0.75, "b": 0.0}]
+
+
+def test_a_run_in_small_portions_ends_where_one_in_large_ones_does() -> None:
+    def trained(config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+        model = tiny.model()
+        step, count = sft(model)
+        size = config.clips_per_pass
+        clips = uneven_clips()
+        data = itertools.repeat([pack(clips[at : at + size], 0) for at in range(0, len(clips), size)])
+        curve = run_phase("sft", model, step, data, config, count=count)
+        return curve.points, model.state_dict()
+
+    whole = TrainConfig(steps=3, clips_per_step=3, log_every=3, threads=1)
+    (expected,), weights = trained(whole)
+    (found,), same = trained(whole.model_copy(update={"micro_batch": 1}))
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    for name, weight in weights.items():
+        torch.testing.assert_close(same[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_passes_per_step_follow_from_what_goes_together() -> None:
+    def config(**changes: object) -> TrainConfig:
+        return TrainConfig.model_validate({"clips_per_step": 32} | changes)
+
+    four = {"gpus": 4}
+    assert (config().clips_per_pass, config().accumulation) == (32, 1)
+    assert (config(micro_batch=1).clips_per_pass, config(micro_batch=1).accumulation) == (1, 32)
+    assert (config(sharding=four).clips_per_pass, config(sharding=four).accumulation) == (8, 1)
+    assert config(micro_batch=2, sharding=four).accumulation == 4
+    with pytest.raises(ValueError, match=r"clips_per_step 32 does not divide among micro_batch 3 on 4 GPUs"):
+        config(micro_batch=3, sharding=four)
+
+
+def test_a_loss_that_is_none_stops_the_run_before_its_gradients() -> None:
+    model = tiny.model()
+    _, count = sft(model)
+
+    def broken(batch: PackedBatch) -> StepResult:
+        loss = model.query_head[1].weight.sum() * float("nan")
+        return StepResult(loss, {}, terms=dict.fromkeys(("token", "grounding", "consistency"), loss))
+
+    passes = [pack([clip], 0) for clip in uneven_clips()]
+    config = TrainConfig(steps=1, clips_per_step=3, micro_batch=1, threads=1)
+    with pytest.raises(UserError, match="the loss is nan at step 1"):
+        run_phase("sft", model, broken, itertools.repeat(passes), config, count=count)
+    assert model.query_head[1].weight.grad is None
