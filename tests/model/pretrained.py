@@ -40,14 +40,16 @@ ARCHITECTURES = {
 }
 
 
-def write_pretrained(directory: Path, architecture: str, template: str | None = CHATML) -> Path:
+def write_pretrained(
+    directory: Path, architecture: str, template: str | None = CHATML, **sizes: int
+) -> Path:
     """A folder as the hub would hold it: random weights, a tokenizer that knows nothing of evidence."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(_plain_tokenizer(directory / "plain"))
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>"]})
     tokenizer.chat_template = template
     config = AutoConfig.for_model(
-        architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES[architecture]
+        architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES[architecture] | sizes
     )
     model = AutoModelForCausalLM.from_config(config)
     for parameter in model.parameters():
@@ -63,8 +65,8 @@ def _plain_tokenizer(directory: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = {byte: at for at, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    tokenizer = Tokenizer(models.BPE(vocab=words, merges=[]))
+    words = {byte: at for at, byte in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "re"])}
+    tokenizer = Tokenizer(models.BPE(vocab=words, merges=[("r", "e")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(directory)

@@ -20,6 +20,7 @@ from transformers import (
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig
+from d2vlm_pipeline.model.gguf import converted
 from d2vlm_pipeline.model.tokens import add_evidence_tokens
 
 # Spread of a new token's embedding around the mean of the known ones, as a share of their own spread: two
@@ -50,16 +51,15 @@ def pretrained(config: CausalLMConfig, seed: int) -> tuple[PreTrainedModel, PreT
     """A pretrained model in float32 and its tokenizer, both with the tokens that evidence needs.
 
     Raises:
-        UserError: nothing usable lies at the path, or the tokenizer cannot structure a prompt.
+        UserError: nothing usable lies there, or the tokenizer cannot structure a prompt.
     """
+    home = str(converted(config.gguf)) if config.gguf else config.name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(config.path, revision=config.revision)
-        model = AutoModelForCausalLM.from_pretrained(
-            config.path, revision=config.revision, dtype=torch.float32
-        )
+        tokenizer = AutoTokenizer.from_pretrained(home, revision=config.revision)
+        model = AutoModelForCausalLM.from_pretrained(home, revision=config.revision, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"backbone {config.path}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
+            f"backbone {config.name}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
             "language model and its tokenizer, or a hub id while there is a network"
         ) from None
     added = add_evidence_tokens(tokenizer)

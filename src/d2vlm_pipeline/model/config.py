@@ -39,25 +39,54 @@ class BackboneConfig(StrictModel):
         return self
 
 
+class GGUFConfig(StrictModel):
+    """Quantised weights and their tokenizer in one file, unpacked on first use.
+
+    ``package`` is the ``name==version`` of the installed Python package that holds the file of that name;
+    without it ``file`` is a path. The unpacked model lies in a folder below ``cache``, named by content.
+    """
+
+    package: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")
+    file: str = Field(min_length=1)
+    cache: str = "data/backbones"
+
+
 class CausalLMConfig(StrictModel):
     """A pretrained language model with its tokenizer, of any architecture that accepts embeddings.
 
     ``path`` is a folder in the Hugging Face layout or the id of a hub repository, ``revision`` a commit, tag
-    or branch of it. New tokens start as the mean of the known ones. Sliding windows are not applied: frames
-    and branches bring masks of their own.
+    or branch of it; ``gguf`` names a GGUF file instead. New tokens start as the mean of the known ones.
+    Sliding windows are not applied: frames and branches bring masks of their own.
     """
 
     kind: Literal["causal_lm"] = "causal_lm"
-    path: str = Field(min_length=1)
+    path: str | None = Field(default=None, min_length=1)
     revision: str | None = None
+    gguf: GGUFConfig | None = None
     frame_attention: FrameAttention = "bidirectional"
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.path is None) == (self.gguf is None):
+            raise ValueError("name the model by either path or gguf")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return self.path or (self.gguf.file if self.gguf else "")
 
 
 class ProjectorConfig(StrictModel):
-    """Frame tokens N×C → one token of the backbone's width per frame."""
+    """Frame tokens N×C → one token of the backbone's width per frame.
+
+    ``context_frames``: how many frames to either side a frame's token reads as well; what moves cannot be
+    told from a still (a convolution over time, as in VideoLLaMA 2, arXiv 2406.07476).
+    """
 
     kind: Literal["pool"] = "pool"
     cell_size: PositiveInt = 96
+    context_frames: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 

@@ -60,9 +60,16 @@ class PoolProjector(nn.Module):
         # was, and "the event after this one" cannot be asked for. Starts silent.
         self.time = nn.Linear(2 * _TIME_WAVES, hidden_size, bias=False)
         nn.init.zeros_(self.time.weight)
+        reach = config.context_frames
+        self.context = nn.Conv1d(hidden_size, hidden_size, 2 * reach + 1, padding=reach) if reach else None
 
     def forward(self, features_BTNC: Tensor) -> Tensor:
         """float [B, T, N, C] → [B, T, D]."""
         cells = self.act(self.cell(self.norm(features_BTNC)) + self.place)
         mixed = self.act(self.mix(self.dropout(cells.flatten(2))))
+        if self.context is not None:
+            # Padding is a frame of zeros: it must not lend its neighbours anything.
+            real_BT1 = features_BTNC.flatten(2).any(-1, keepdim=True)
+            around = self.context((mixed * real_BT1).transpose(1, 2)).transpose(1, 2)
+            mixed = mixed + self.act(around)
         return self.out(mixed) + self.time(time_code(features_BTNC.shape[1], features_BTNC.device))

@@ -38,7 +38,7 @@ def start_model(
         return fresh_model(config, samples, sampling, encoder, seed)
     if start.directory is None and isinstance(config.backbone, CausalLMConfig):
         raise UserError(
-            f"model.backbone is {config.backbone.path}, but the aligned backbone that ships is another; set "
+            f"model.backbone is {config.backbone.name}, but the aligned backbone that ships is another; set "
             "start.kind to scratch, or start.directory to what `kedro run --pipelines align` made of it"
         )
     directory = SHIPPED if start.directory is None else Path(start.directory)
