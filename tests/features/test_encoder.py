@@ -5,7 +5,7 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 
-from d2vlm_pipeline.features import EncoderConfig, build_encoder
+from d2vlm_pipeline.features import EfficientNetConfig, build_encoder
 from d2vlm_pipeline.features.encoder import EfficientNetLite0, _load_folded, _two_maps, _weights_path
 
 SIDE = 96
@@ -23,7 +23,7 @@ PAINT = {
 
 @pytest.fixture(scope="module")
 def encoder() -> EfficientNetLite0:
-    return EfficientNetLite0(EncoderConfig(input_px=SIDE))
+    return EfficientNetLite0(EfficientNetConfig(input_px=SIDE))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def parts(features_TNC: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @pytest.mark.parametrize("grid", [2, 3])
 def test_a_frame_becomes_as_many_tokens_as_the_grid_has_cells(grid: int, noise: np.ndarray) -> None:
-    encoder = build_encoder(EncoderConfig(input_px=SIDE, grid=grid))
+    encoder = build_encoder(EfficientNetConfig(input_px=SIDE, grid=grid))
     features_TNC = encoder.encode(noise[:2])
     assert features_TNC.shape == (2, *encoder.shape_NC) == (2, grid**2, 471)
     assert features_TNC.dtype == np.float16 and np.isfinite(features_TNC).all()
@@ -68,25 +68,30 @@ def test_other_frames_are_refused(frames_THWC: np.ndarray, encoder: EfficientNet
 
 
 def test_the_digest_names_what_is_computed_and_nothing_else() -> None:
-    plain = EncoderConfig(input_px=SIDE)
+    plain = EfficientNetConfig(input_px=SIDE)
     digests = {
         build_encoder(config).digest
-        for config in (plain, EncoderConfig(input_px=SIDE, grid=4), EncoderConfig(input_px=SIDE + 32))
+        for config in (
+            plain,
+            EfficientNetConfig(input_px=SIDE, grid=4),
+            EfficientNetConfig(input_px=SIDE + 32),
+        )
     }
     assert len(digests) == 3
-    assert build_encoder(EncoderConfig(input_px=SIDE, batch_frames=5)).digest == build_encoder(plain).digest
+    by_five = EfficientNetConfig(input_px=SIDE, batch_frames=5)
+    assert build_encoder(by_five).digest == build_encoder(plain).digest
     # The weights count too.
     assert build_encoder(plain).digest != plain.digest
 
 
 def test_the_same_frames_give_the_same_bytes(encoder: EfficientNetLite0, noise: np.ndarray) -> None:
-    again = EfficientNetLite0(EncoderConfig(input_px=SIDE))
+    again = EfficientNetLite0(EfficientNetConfig(input_px=SIDE))
     assert encoder.encode(noise).tobytes() == again.encode(noise).tobytes()
 
 
 def test_frames_do_not_depend_on_their_company(encoder: EfficientNetLite0, noise: np.ndarray) -> None:
     together = encoder.encode(noise).astype(np.float32)
-    by_three = EfficientNetLite0(EncoderConfig(input_px=SIDE, batch_frames=3)).encode(noise)
+    by_three = EfficientNetLite0(EfficientNetConfig(input_px=SIDE, batch_frames=3)).encode(noise)
     alone = np.concatenate([encoder.encode(noise[index : index + 1]) for index in range(len(noise))])
     # Half precision keeps about three digits.
     np.testing.assert_allclose(by_three.astype(np.float32), together, rtol=3e-3, atol=3e-3)

@@ -10,7 +10,7 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import (
     ClipFeatures,
     DecodedClips,
-    EncoderConfig,
+    EfficientNetConfig,
     FeatureStream,
     StoredClips,
     build_encoder,
@@ -24,7 +24,7 @@ from d2vlm_pipeline.video.decode import decode_frames
 from video.clips import steady_ms, write_clip
 
 POLICY, LIMITS = SamplingPolicy(fps=2.0), DecodeLimits()
-ENCODER = EncoderConfig(input_px=64, grid=2)
+ENCODER = EfficientNetConfig(input_px=64, grid=2)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_features_of_another_sampling_or_encoder_are_not_taken(
     rows: list[VideoRow], stored: StoredClips
 ) -> None:
     finer = StoredClips.of(stored.store, rows, SamplingPolicy(fps=4.0), stored.encoder_digest)
-    other = StoredClips.of(stored.store, rows, POLICY, build_encoder(EncoderConfig(input_px=64)).digest)
+    other = StoredClips.of(stored.store, rows, POLICY, build_encoder(EfficientNetConfig(input_px=64)).digest)
     for clips, what in ((finer, "sampling policy"), (other, "encoder")):
         with pytest.raises(UserError, match=f"another {what}.*kedro run --pipelines features"):
             clips.clip("clip1.mp4")

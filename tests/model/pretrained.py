@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import ModelBundle
-from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, ProjectorConfig
+from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, PoolConfig
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.packing import Clip, PackedBatch
 from d2vlm_pipeline.model.start import fresh_model
@@ -45,7 +45,7 @@ def write_pretrained(
 ) -> Path:
     """A folder as the hub would hold it: random weights, a tokenizer that knows nothing of evidence."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(_plain_tokenizer(directory / "plain"))
+    tokenizer = AutoTokenizer.from_pretrained(plain_tokenizer(directory / "plain"))
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>"]})
     tokenizer.chat_template = template
     config = AutoConfig.for_model(
@@ -61,7 +61,7 @@ def write_pretrained(
     return home
 
 
-def _plain_tokenizer(directory: Path) -> Path:
+def plain_tokenizer(directory: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -76,11 +76,11 @@ def _plain_tokenizer(directory: Path) -> Path:
 def fresh(home: Path) -> ModelBundle:
     config = ModelConfig(
         backbone=CausalLMConfig(path=str(home)),
-        projector=ProjectorConfig(cell_size=8, dropout=0.0),
+        projector=PoolConfig(cell_size=8, dropout=0.0),
         semantic_layer=2,
         head_size=16,
     )
-    found = fresh_model(config, [], SamplingPolicy(), EncoderConfig(), seed=0)
+    found = fresh_model(config, [], SamplingPolicy(), EfficientNetConfig(), seed=0)
     found.model.eval()
     return found
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from d2vlm_pipeline.artifacts import UserError, atomic_directory
-from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import ModelBundle, load_model, save_model
 from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig
@@ -165,7 +165,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_layer_that_does_not_exist_is_refused(llama: Path) -> None:
     config = ModelConfig(backbone=CausalLMConfig(path=str(llama)), semantic_layer=4)
     with pytest.raises(UserError, match="semantic_layer 4 must be below 4 layers"):
-        fresh_model(config, [], SamplingPolicy(), EncoderConfig(), seed=0)
+        fresh_model(config, [], SamplingPolicy(), EfficientNetConfig(), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from d2vlm_pipeline.artifacts import UserError, atomic_directory
-from d2vlm_pipeline.features import EncoderConfig, build_encoder
+from d2vlm_pipeline.features import EfficientNetConfig, build_encoder
 from d2vlm_pipeline.model import Contract, ModelBundle, save_model
 from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, StartConfig
 from d2vlm_pipeline.model.start import start_model
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from model import tiny
 
-ENCODER, SAMPLING = EncoderConfig(), SamplingPolicy()
+ENCODER, SAMPLING = EfficientNetConfig(), SamplingPolicy()
 
 
 def samples(split: str = "train") -> list[Sample]:

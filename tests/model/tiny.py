@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import D2VLM, Contract, ModelBundle, ModelConfig, build_model
-from d2vlm_pipeline.model.config import BackboneConfig, ProjectorConfig
+from d2vlm_pipeline.model.config import BackboneConfig, PoolConfig
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.layout import OneTokenFrames
 from d2vlm_pipeline.model.packing import Branch, Clip, Prefix
@@ -54,7 +54,7 @@ def config(**changes: Any) -> ModelConfig:
     return ModelConfig(
         **{
             "backbone": backbone,
-            "projector": ProjectorConfig(cell_size=8, dropout=0.0),
+            "projector": PoolConfig(cell_size=8, dropout=0.0),
             "frame_tokens": 4,
             "frame_channels": 6,
             "semantic_layer": 2,
@@ -81,7 +81,7 @@ def bundle(seed: int = 0) -> ModelBundle:
 
 
 def contract() -> Contract:
-    return Contract(sampling=SamplingPolicy(), encoder=EncoderConfig(), encoder_digest="e" * 64)
+    return Contract(sampling=SamplingPolicy(), encoder=EfficientNetConfig(), encoder_digest="e" * 64)
 
 
 def features(frames: int, seed: int = 0) -> Tensor:

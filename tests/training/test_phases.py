@@ -9,7 +9,7 @@ import pytest
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
 from d2vlm_pipeline.model import ModelBundle, build_model
-from d2vlm_pipeline.model.config import ProjectorConfig
+from d2vlm_pipeline.model.config import PoolConfig
 from d2vlm_pipeline.objectives import FPOConfig
 from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.training.align import caption_clip
@@ -37,7 +37,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> StoredClips:
 
 
 def start(dropout: float = 0.0) -> ModelBundle:
-    config = tiny.config(projector=ProjectorConfig(cell_size=8, dropout=dropout))
+    config = tiny.config(projector=PoolConfig(cell_size=8, dropout=dropout))
     return ModelBundle(build_model(config, seed=0).eval(), tiny.tokenizer(), tiny.contract())
 
 

@@ -1,6 +1,7 @@
 """Frozen frame encoders, the extraction of their features, and the store that holds them."""
 
-from d2vlm_pipeline.features.encoder import EncoderConfig, FrameEncoder, build_encoder
+from d2vlm_pipeline.features.config import EncoderConfig
+from d2vlm_pipeline.features.encoder import EfficientNetConfig, FrameEncoder, build_encoder
 from d2vlm_pipeline.features.extract import (
     DecodedClips,
     FeatureStream,
@@ -10,15 +11,18 @@ from d2vlm_pipeline.features.extract import (
     save_store,
 )
 from d2vlm_pipeline.features.store import ClipFeatures, FeatureStore, write_store
+from d2vlm_pipeline.features.vlm_tower import VLMTowerConfig
 
 __all__ = [
     "ClipFeatures",
     "DecodedClips",
+    "EfficientNetConfig",
     "EncoderConfig",
     "FeatureStore",
     "FeatureStream",
     "FrameEncoder",
     "StoredClips",
+    "VLMTowerConfig",
     "build_encoder",
     "extract_features",
     "load_store",

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
-from d2vlm_pipeline.artifacts import StrictModel, digest_file, digest_json
+from d2vlm_pipeline.artifacts import digest_file, digest_json
+from d2vlm_pipeline.features.config import EncoderConfig
+from d2vlm_pipeline.features.vlm_tower import VLMTower, VLMTowerConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +30,8 @@ _CHROMA_SUBGRID = 8
 _ENCODER_VERSION = 1
 
 
-class EncoderConfig(StrictModel):
-    """Which encoder, at what resolution, pooled to what grid."""
+class EfficientNetConfig(EncoderConfig):
+    """The ImageNet network that installs from the package index."""
 
     kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
     input_px: int = Field(default=128, ge=64, multiple_of=32)
@@ -38,7 +40,7 @@ class EncoderConfig(StrictModel):
 
     @property
     def digest(self) -> str:
-        """Identity of what is computed; the batch size does not change it."""
+        """See `EncoderConfig.digest`."""
         return digest_json({"version": _ENCODER_VERSION, **self.model_dump(exclude={"batch_frames"})})
 
 
@@ -62,13 +64,17 @@ class FrameEncoder(Protocol):
 
 def build_encoder(config: EncoderConfig) -> FrameEncoder:
     """The encoder that the configuration names."""
-    return EfficientNetLite0(config)
+    if isinstance(config, EfficientNetConfig):
+        return EfficientNetLite0(config)
+    if isinstance(config, VLMTowerConfig):
+        return VLMTower(config)
+    raise TypeError(f"no encoder is built from a {type(config).__name__}")
 
 
 class EfficientNetLite0:
     """ImageNet EfficientNet-Lite0, batch norms folded into convolutions: same function, twice the speed."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EfficientNetConfig) -> None:
         self._config = config
 
     @property

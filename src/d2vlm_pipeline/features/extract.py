@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from d2vlm_pipeline.artifacts import UserError, track
-from d2vlm_pipeline.features.encoder import EncoderConfig, FrameEncoder, build_encoder
+from d2vlm_pipeline.features.config import EncoderConfig
+from d2vlm_pipeline.features.encoder import FrameEncoder, build_encoder
 from d2vlm_pipeline.features.store import ClipFeatures, FeatureStore, write_store
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
 from d2vlm_pipeline.video import DecodeLimits, VideoError, VideoRow, decode_many

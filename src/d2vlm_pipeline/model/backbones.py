@@ -19,9 +19,10 @@ from transformers import (
 )
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig
+from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, VLMConfig
 from d2vlm_pipeline.model.gguf import converted
 from d2vlm_pipeline.model.tokens import add_evidence_tokens
+from d2vlm_pipeline.model.vlm import LanguageHalf, is_language_half, language_half
 
 # Spread of a new token's embedding around the mean of the known ones, as a share of their own spread: two
 # new tokens must not be one.
@@ -47,16 +48,16 @@ def tiny_llama(config: BackboneConfig) -> PreTrainedModel:
     )
 
 
-def pretrained(config: CausalLMConfig, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def pretrained(
+    config: CausalLMConfig | VLMConfig, seed: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A pretrained model in float32 and its tokenizer, both with the tokens that evidence needs.
 
     Raises:
         UserError: nothing usable lies there, or the tokenizer cannot structure a prompt.
     """
-    home = str(converted(config.gguf)) if config.gguf else config.name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(home, revision=config.revision)
-        model = AutoModelForCausalLM.from_pretrained(home, revision=config.revision, dtype=torch.float32)
+        tokenizer, model = _load_vlm(config) if isinstance(config, VLMConfig) else _load_causal_lm(config)
     except (OSError, ValueError) as error:
         raise UserError(
             f"backbone {config.name}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
@@ -67,6 +68,21 @@ def pretrained(config: CausalLMConfig, seed: int) -> tuple[PreTrainedModel, PreT
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     _initialise(model, [int(tokenizer.get_vocab()[token]) for token in added], seed)
     return model, tokenizer
+
+
+def _load_causal_lm(config: CausalLMConfig) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    home = str(converted(config.gguf)) if config.gguf else config.name
+    return (
+        AutoTokenizer.from_pretrained(home, revision=config.revision),
+        AutoModelForCausalLM.from_pretrained(home, revision=config.revision, dtype=torch.float32),
+    )
+
+
+def _load_vlm(config: VLMConfig) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    return (
+        AutoTokenizer.from_pretrained(config.path, revision=config.revision),
+        language_half(config.path, config.revision, torch.float32),
+    )
 
 
 def architecture(backbone: PreTrainedModel) -> dict[str, Any]:
@@ -84,7 +100,8 @@ def of_architecture(record: dict[str, Any], path: Path) -> PreTrainedModel:
     settings = dict(record)
     try:
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        build = LanguageHalf._from_config if is_language_half(config) else AutoModelForCausalLM.from_config
+        return build(config, dtype=torch.float32)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a known causal language model ({_first_line(error)})") from None
 

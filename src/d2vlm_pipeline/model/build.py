@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from d2vlm_pipeline.model.backbones import tiny_llama
-from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, check_layers
+from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, PoolConfig, check_layers
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.heads import PoolProjector
 
@@ -26,6 +29,17 @@ def build_model(config: ModelConfig, seed: int, backbone: PreTrainedModel | None
                 raise ValueError(f"a {config.backbone.kind} backbone is loaded, not built: pass it in")
             backbone = tiny_llama(config.backbone)
         check_layers(config, len(list(backbone.base_model.get_submodule("layers").children())))
-        width = backbone.config.hidden_size
-        projector = PoolProjector(config.projector, config.frame_tokens, config.frame_channels, width)
-        return D2VLM(config, backbone, projector)
+        return D2VLM(config, backbone, _projector(config, backbone))
+
+
+def _projector(config: ModelConfig, backbone: PreTrainedModel) -> nn.Module:
+    width = backbone.config.hidden_size
+    if isinstance(config.projector, PoolConfig):
+        return PoolProjector(config.projector, config.frame_tokens, config.frame_channels, width)
+    levels = backbone.config.frame_levels
+    if config.frame_channels != levels * width or isqrt(config.frame_tokens) ** 2 != config.frame_tokens:
+        raise ValueError(
+            f"a frame has {config.frame_tokens} tokens of {config.frame_channels} channels, but the backbone "
+            f"reads a square of tokens of {levels} × {width}: give it features of its own tower"
+        )
+    return nn.Identity()

@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SerializeAsAny
+
 from d2vlm_pipeline.artifacts import StrictModel
-from d2vlm_pipeline.features.encoder import EncoderConfig
-from d2vlm_pipeline.model.config import PROMPT_VERSION, Compat
+from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.model.config import PROMPT_VERSION, Compat, VLMConfig
 from d2vlm_pipeline.timeline import SamplingPolicy
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Contract(StrictModel):
     """What a model was trained on and therefore needs: sampling, encoder, prompt."""
 
     sampling: SamplingPolicy
-    encoder: EncoderConfig
+    encoder: SerializeAsAny[EncoderConfig]
     encoder_digest: str
     prompt_version: str = PROMPT_VERSION
     compat: Compat = "paper"
@@ -55,5 +57,11 @@ class ModelBundle:
     def layout(self) -> FrameLayout:
         """How the bundle's backbone expects frames in a prompt."""
         from d2vlm_pipeline.model.layout import OneTokenFrames
+        from d2vlm_pipeline.model.vlm import video_layout
 
+        config = self.model.config
+        if isinstance(config.backbone, VLMConfig):
+            return video_layout(
+                self.model.backbone.config, config.frame_tokens, self.tokens, self.tokenizer
+            )
         return OneTokenFrames(self.tokens.before_frames)

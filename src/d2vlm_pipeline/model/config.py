@@ -77,7 +77,25 @@ class CausalLMConfig(StrictModel):
         return self.path or (self.gguf.file if self.gguf else "")
 
 
-class ProjectorConfig(StrictModel):
+class VLMConfig(StrictModel):
+    """A ready video-language model (Qwen2.5-VL, Qwen3-VL) with its tokenizer; its tower makes the features.
+
+    ``path`` and ``revision`` as for `CausalLMConfig`, the same that the encoder names. Its frames were causal
+    in training, each seeing those before it: other attention starts from states that it has never seen.
+    """
+
+    kind: Literal["vlm"] = "vlm"
+    path: str = Field(min_length=1)
+    revision: str | None = None
+    frame_attention: FrameAttention = "causal"
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return self.path
+
+
+class PoolConfig(StrictModel):
     """Frame tokens N×C → one token of the backbone's width per frame.
 
     ``context_frames``: how many frames to either side a frame's token reads as well; what moves cannot be
@@ -88,6 +106,15 @@ class ProjectorConfig(StrictModel):
     cell_size: PositiveInt = 96
     context_frames: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class TokensConfig(StrictModel):
+    """Frame tokens as they are, all of them: features of a video-language model's own tower need no more."""
+
+    kind: Literal["tokens"] = "tokens"
+
+
+ProjectorConfig = Annotated[PoolConfig | TokensConfig, Field(discriminator="kind")]
 
 
 class SpanConfig(StrictModel):
@@ -115,8 +142,10 @@ class ModelConfig(StrictModel):
     and -2 of 32).
     """
 
-    backbone: Annotated[BackboneConfig | CausalLMConfig, Field(discriminator="kind")] = BackboneConfig()
-    projector: ProjectorConfig = ProjectorConfig()
+    backbone: Annotated[BackboneConfig | CausalLMConfig | VLMConfig, Field(discriminator="kind")] = (
+        BackboneConfig()
+    )
+    projector: ProjectorConfig = PoolConfig()
     span: SpanConfig = SpanConfig()
     frame_tokens: PositiveInt = 9
     frame_channels: PositiveInt = 471
@@ -129,6 +158,15 @@ class ModelConfig(StrictModel):
     def _check_layers(self) -> Self:
         if isinstance(self.backbone, BackboneConfig):
             check_layers(self, self.backbone.layers)
+        return self
+
+    @model_validator(mode="after")
+    def _check_projector(self) -> Self:
+        if isinstance(self.backbone, VLMConfig) != isinstance(self.projector, TokensConfig):
+            raise ValueError(
+                f"backbone {self.backbone.kind} does not go with projector {self.projector.kind}: kind vlm "
+                "takes projector kind tokens, and no other does"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from d2vlm_pipeline.model.config import ProjectorConfig
+from d2vlm_pipeline.model.config import PoolConfig
 from d2vlm_pipeline.model.exact import exactly
 
 
@@ -47,7 +47,7 @@ class PoolProjector(nn.Module):
     the cells instead would lose where an object is, and with it the direction it moves in.
     """
 
-    def __init__(self, config: ProjectorConfig, tokens: int, channels: int, hidden_size: int) -> None:
+    def __init__(self, config: PoolConfig, tokens: int, channels: int, hidden_size: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.cell = nn.Linear(channels, config.cell_size)

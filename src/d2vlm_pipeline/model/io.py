@@ -22,7 +22,7 @@ from d2vlm_pipeline.artifacts import (
 from d2vlm_pipeline.model.backbones import architecture, is_tied, of_architecture
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.bundle import Contract, ModelBundle
-from d2vlm_pipeline.model.config import PROMPT_VERSION, CausalLMConfig, ModelConfig
+from d2vlm_pipeline.model.config import PROMPT_VERSION, BackboneConfig, ModelConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 
 ARCHITECTURE = "backbone.json"
@@ -55,7 +55,7 @@ def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> No
 def save_structure(model: D2VLM, directory: Path) -> None:
     """Write what `load_structure` needs to build the model again, without weights and without a network."""
     (directory / "config.json").write_text(canonical_json(model.config.model_dump(mode="json")) + "\n")
-    if isinstance(model.config.backbone, CausalLMConfig):
+    if not isinstance(model.config.backbone, BackboneConfig):
         record = architecture(model.backbone)
         (directory / ARCHITECTURE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
 
@@ -68,7 +68,7 @@ def load_structure(directory: Path) -> D2VLM:
     """
     config = _read(directory / "config.json", ModelConfig)
     backbone = None
-    if isinstance(config.backbone, CausalLMConfig):
+    if not isinstance(config.backbone, BackboneConfig):
         path = directory / ARCHITECTURE
         backbone = of_architecture(_read_json(path), path)
     return build_model(config, seed=0, backbone=backbone)

@@ -8,10 +8,10 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from d2vlm_pipeline.artifacts import UserError, verify
-from d2vlm_pipeline.features import EncoderConfig, build_encoder
+from d2vlm_pipeline.features import EncoderConfig, VLMTowerConfig, build_encoder
 from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.build import build_model
-from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, StartConfig
+from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, StartConfig, VLMConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.io import Contract, ModelBundle, load_model
 from d2vlm_pipeline.model.tokens import question_text, train_tokenizer
@@ -36,7 +36,7 @@ def start_model(
     """
     if start.kind == "scratch":
         return fresh_model(config, samples, sampling, encoder, seed)
-    if start.directory is None and isinstance(config.backbone, CausalLMConfig):
+    if start.directory is None and not isinstance(config.backbone, BackboneConfig):
         raise UserError(
             f"model.backbone is {config.backbone.name}, but the aligned backbone that ships is another; set "
             "start.kind to scratch, or start.directory to what `kedro run --pipelines align` made of it"
@@ -68,11 +68,13 @@ def fresh_model(
 
     The fresh one gets a tokenizer of the training split's words.
     """
+    if isinstance(config.backbone, VLMConfig):
+        _check_tower(config.backbone, encoder)
     built = build_encoder(encoder)
     tokens, channels = built.shape_NC
     contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
     fitted = config.model_copy(update={"frame_tokens": tokens, "frame_channels": channels})
-    if isinstance(config.backbone, CausalLMConfig):
+    if not isinstance(config.backbone, BackboneConfig):
         backbone, known = pretrained(config.backbone, seed)
         return ModelBundle(_built(fitted, seed, backbone), known, contract)
     words = [text for sample in samples if sample.split == "train" for text in _texts(sample)]
@@ -81,6 +83,20 @@ def fresh_model(
     tokenizer = train_tokenizer(words, config.backbone.vocab_size)
     sized = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
     return ModelBundle(build_model(fitted.model_copy(update={"backbone": sized}), seed), tokenizer, contract)
+
+
+def _check_tower(backbone: VLMConfig, encoder: EncoderConfig) -> None:
+    """Features of another tower mean nothing to a language model that never saw them.
+
+    Raises:
+        UserError: the encoder is not the backbone's own tower.
+    """
+    wanted = backbone.path, backbone.revision
+    if not isinstance(encoder, VLMTowerConfig) or (encoder.path, encoder.revision) != wanted:
+        raise UserError(
+            f"model.backbone {backbone.path} reads features of its own tower; set encoder.kind to vlm_tower, "
+            "and its path and revision to those of model.backbone"
+        )
 
 
 def _built(config: ModelConfig, seed: int, backbone: PreTrainedModel) -> D2VLM:

@@ -192,13 +192,18 @@ def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight
     output, state = model(batch.packed)
     caption = functional.cross_entropy(output.token_logits_NV, batch.packed.token_id_N)
     valid = batch.packed.frame_valid_BT
-    seen = functional.cross_entropy(model.words_of(state.frames_match_BTD[valid]), batch.words_BTV[valid])
-    read = functional.cross_entropy(model.words_of(output.states_MD), batch.read_words_MV)
+    seen = naming_loss(model.words_of(state.frames_match_BTD[valid]), batch.words_BTV[valid])
+    read = naming_loss(model.words_of(output.states_MD), batch.read_words_MV)
     match = matching_loss(
         output.queries_MD, state.keys_BTD.flatten(0, 1)[batch.read_frame_M], batch.same_caption_MM
     )
     figures = {"caption": caption, "seen_words": seen, "read_words": read, "match": match}
     return StepResult(caption + word_weight * (seen + read) + match_weight * match, figures)
+
+
+def naming_loss(logits_NV: Tensor, words_NW: Tensor) -> Tensor:
+    """Cross-entropy over the W words of the tokenizer; the backbone's table may be longer (V rows)."""
+    return functional.cross_entropy(logits_NV[:, : words_NW.shape[1]], words_NW)
 
 
 def matching_loss(queries_MD: Tensor, keys_MD: Tensor, same_MM: Tensor) -> Tensor:
