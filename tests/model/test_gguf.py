@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from d2vlm_pipeline.artifacts import UserError, verify
-from d2vlm_pipeline.features import EncoderConfig
+from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import gguf as conversion
 from d2vlm_pipeline.model.config import CausalLMConfig, GGUFConfig, ModelConfig
 from d2vlm_pipeline.model.gguf import converted
@@ -94,7 +94,7 @@ def test_it_is_a_backbone_like_any_other(plain: tuple[Path, Path, Path]) -> None
     file, _, home = plain
     source = GGUFConfig(file=str(file), cache=str(home.parent))
     config = ModelConfig(backbone=CausalLMConfig(gguf=source), semantic_layer=2, head_size=16)
-    bundle = fresh_model(config, [], SamplingPolicy(), EncoderConfig(), seed=0)
+    bundle = fresh_model(config, [], SamplingPolicy(), EfficientNetConfig(), seed=0)
     assert bundle.model.backbone.config.hidden_size == 32
     assert bundle.tokens.end == bundle.tokenizer.convert_tokens_to_ids("<|im_end|>")
 
