@@ -26,6 +26,7 @@ LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 COMMANDS = {
     "d2vlm ask": ["--env", "--json", "question", "video"],
     "d2vlm data check": ["--env", "--world"],
+    "d2vlm replay": ["directory"],
 }
 CATALOG = {
     "world_clips": "01_raw/world",

@@ -44,6 +44,16 @@ def ask(video: Path, question: str, as_json: bool, env: str) -> None:
     click.echo(prediction.model_dump_json(indent=2) if as_json else prediction.answer)
 
 
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def replay(directory: Path) -> None:
+    """Run a training step again that was saved because its loss or gradient was no number, and say why."""
+    from d2vlm_pipeline.training.culprit import replay as run_again
+
+    for line in run_again(directory).lines():
+        click.echo(line)
+
+
 @main.group()
 def data() -> None:
     """Check data."""

@@ -183,9 +183,7 @@ def test_a_sample_about_a_video_that_was_not_accepted_is_named(clips: StoredClip
 
 
 def test_captions_of_frames_and_clip() -> None:
-    captioned = caption_clip(
-        tiny.sample("dvc"), tiny.features(8).numpy(), tiny.clock(8), start().layout
-    )
+    captioned = caption_clip(tiny.sample("dvc"), tiny.features(8).numpy(), tiny.clock(8), start().layout)
     assert captioned.frame_captions == [
         "nothing happens",
         "a red ball enters",

@@ -71,6 +71,7 @@ class TrainConfig(StrictModel):
     ``gradient_checkpointing``: layers keep their inputs alone and compute the rest again on the way back, for
     less memory and about a third more time. ``precision``: of matrix products; `auto` is bfloat16 where CUDA
     has it; what trains, evidence and losses are always float32. ``device``: `auto` takes CUDA if it can.
+    ``replay_dir``: folder for the batch and the weights of a step whose loss or gradient is no number.
 
     ``micro_batch``: clips that go through the model together on one GPU, the whole share of a GPU where it is
     not given. Lower it when memory runs out: gradients are added up to those of the whole step, so that what
@@ -90,6 +91,7 @@ class TrainConfig(StrictModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     sharding: ShardingConfig = ShardingConfig()
+    replay_dir: str | None = None
     optim: OptimConfig = OptimConfig()
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,20 @@ class Curve:
 Watch = Callable[[Sequence[dict[str, float]]], Sequence[str]]
 """From the points so far, the last one new, to warnings about it."""
 
+
+@dataclass(frozen=True)
+class Trouble(Generic[_Batch]):
+    """A step that must not be taken: why, of which batches, and the random state before it."""
+
+    step: int
+    reason: str
+    batches: Sequence[_Batch]
+    random_state: Tensor
+
+
+Rescue = Callable[[Trouble[_Batch]], Path]
+"""Saves what went wrong together with the model; returns where."""
+
 _LOG = logging.getLogger(__name__)
 _QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
@@ -42,6 +57,7 @@ def run_phase(
     config: TrainConfig,
     watch: Watch | None = None,
     count: Count[_Batch] | None = None,
+    rescue: Rescue[_Batch] | None = None,
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve; say what the watch makes of it.
 
@@ -53,9 +69,10 @@ def run_phase(
         config: How long, and how.
         watch: Warns about the curve.
         count: What the terms of the loss are means over; needed where a step has several batches.
+        rescue: Saves a step that goes wrong.
 
     Raises:
-        UserError: the loss stopped being finite.
+        UserError: the loss or the gradient stopped being finite. The weights are those before that step.
     """
     torch.set_num_threads(config.threads)
     # Gradients of indexed rows are summed by threads in any order otherwise: same seed, other weights.
@@ -70,9 +87,12 @@ def run_phase(
     window: list[dict[str, Tensor]] = []
     spreads: list[dict[str, Tensor]] = []
     for at in track(range(1, config.steps + 1), name, unit="step"):
+        random_state, batches = torch.get_rng_state(), next(data)
+        require = partial(_require_finite, name, at, batches, random_state, rescue)
         optimiser.zero_grad(set_to_none=True)
-        result = descend(step, next(data), count, partial(_check, name, at))
+        result = descend(step, batches, count, partial(require, "the loss"))
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
+        require("the gradient's norm", norm)
         optimiser.step()
         schedule.step()
         window.append({"loss": result.loss.detach(), "grad_norm": norm, **result.figures})
@@ -88,9 +108,23 @@ def run_phase(
     return Curve(points)
 
 
-def _check(name: str, at: int, loss: Tensor) -> None:
-    if not torch.isfinite(loss):
-        raise UserError(f"{name}: the loss is {loss.item()} at step {at}; lower optim.learning_rate")
+def _require_finite(
+    name: str,
+    at: int,
+    batches: Sequence[_Batch],
+    random_state: Tensor,
+    rescue: Rescue[_Batch] | None,
+    what: str,
+    value: Tensor,
+) -> None:
+    """End the phase where a number is none, what it was computed of saved."""
+    if torch.isfinite(value):
+        return
+    reason = f"{what} is {value.item()}"
+    seen = ""
+    if rescue is not None:
+        seen = f"`d2vlm replay {rescue(Trouble(at, reason, batches, random_state))}` shows where it began; "
+    raise UserError(f"{name}: {reason} at step {at}; {seen}lower optim.learning_rate")
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

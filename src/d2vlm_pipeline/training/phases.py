@@ -4,45 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.features import StoredClips
-from d2vlm_pipeline.model.checkpointing import checkpointed
-from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch
-from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
-from d2vlm_pipeline.training.accumulation import Count, StepResult
-from d2vlm_pipeline.training.align import AlignEncoder, align_batches, align_step, caption_clip
+from d2vlm_pipeline.training.align import AlignEncoder, align_batches, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
-from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.negatives import borrow_absent
-from d2vlm_pipeline.training.precision import Compute, Movable
-from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
-from d2vlm_pipeline.training.tuning import tuned
-from d2vlm_pipeline.training.watch import PreferenceWatch
-
-_Batch = TypeVar("_Batch", bound=Movable)
+from d2vlm_pipeline.training.running import Trained, run
 
 TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model and its curve."""
-
-    bundle: ModelBundle
-    curve: Curve
 
 
 def train_sft(
@@ -112,8 +92,7 @@ def train_align(
     data = align_batches(
         captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
     )
-    step = partial(align_step, bundle.model, word_weight=1.0, match_weight=2.0)
-    return _run("align", bundle, step, data, config)
+    return run("align", bundle, data, config)
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
@@ -151,36 +130,16 @@ def _encode(
 def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config: TrainConfig) -> Trained:
     bundle = _copy_of(start)
     order = derive_seed(config.seed, name, "order")
-    per_step, per_clip = config.clips_per_step, config.branches_per_clip
-    data = batches(clips, bundle.tokens.pad, per_step, per_clip, order, config.clips_per_pass)
-    if name == "fpo":
-        reference = start.model.eval() if config.fpo.reference else None
-        step = partial(fpo_step, bundle.model, sft=config.sft, fpo=config.fpo, reference=reference)
-        return _run(name, bundle, step, data, config, partial(fpo_counts, sft=config.sft), reference)
-    step, count = partial(sft_step, bundle.model, config=config.sft), partial(sft_counts, config=config.sft)
-    return _run(name, bundle, step, data, config, count)
-
-
-def _run(
-    name: str,
-    bundle: ModelBundle,
-    step: Callable[[_Batch], StepResult],
-    data: Iterator[Sequence[_Batch]],
-    config: TrainConfig,
-    count: Count[_Batch] | None = None,
-    reference: D2VLM | None = None,
-) -> Trained:
-    """Run the loop over the weights that are to train, and give the plain model back."""
-    model, compute = bundle.model, Compute.of(config)
-    seed = derive_seed(config.seed, name, "adapters") % 2**63
-    watch = PreferenceWatch() if name == "fpo" else None
-    with (
-        tuned(model, config.tuning, evidence_token_ids(bundle.tokenizer), seed),
-        compute.holding(model, reference),
-        checkpointed(model.layers if config.gradient_checkpointing else []),
-    ):
-        curve = run_phase(name, model, compute.running(step), data, config, watch, count)
-    return Trained(bundle, curve)
+    data = batches(
+        clips,
+        bundle.tokens.pad,
+        config.clips_per_step,
+        config.branches_per_clip,
+        order,
+        config.clips_per_pass,
+    )
+    reference = start.model.eval() if name == "fpo" and config.fpo.reference else None
+    return run(name, bundle, data, config, reference)
 
 
 def _copy_of(start: ModelBundle) -> ModelBundle:

@@ -1,0 +1,79 @@
+"""A phase on its way: which weights train, where and how precisely it computes, what a bad step leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.model.bundle import ModelBundle
+from d2vlm_pipeline.model.checkpointing import checkpointed
+from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.tokens import evidence_token_ids
+from d2vlm_pipeline.training.accumulation import Count, StepResult
+from d2vlm_pipeline.training.align import align_step
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.loop import Curve, run_phase
+from d2vlm_pipeline.training.precision import Compute, Movable
+from d2vlm_pipeline.training.replay import Rescue
+from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
+from d2vlm_pipeline.training.tuning import tuned
+from d2vlm_pipeline.training.watch import PreferenceWatch
+
+_Batch = TypeVar("_Batch", bound=Movable)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and its curve."""
+
+    bundle: ModelBundle
+    curve: Curve
+
+
+def step_of(
+    phase: str, model: D2VLM, config: TrainConfig, reference: D2VLM | None = None
+) -> Callable[[Any], StepResult]:
+    """What one step of the phase of that name computes."""
+    if phase == "align":
+        return partial(align_step, model, word_weight=1.0, match_weight=2.0)
+    if phase == "fpo":
+        return partial(fpo_step, model, sft=config.sft, fpo=config.fpo, reference=reference)
+    return partial(sft_step, model, config=config.sft)
+
+
+def count_of(phase: str, config: TrainConfig) -> Count[Any] | None:
+    """What the terms of that phase's loss are means over; None where its steps are one batch each."""
+    if phase == "align":
+        return None
+    if phase == "fpo":
+        return partial(fpo_counts, sft=config.sft)
+    return partial(sft_counts, config=config.sft)
+
+
+def run(
+    phase: str,
+    bundle: ModelBundle,
+    data: Iterator[Sequence[_Batch]],
+    config: TrainConfig,
+    reference: D2VLM | None = None,
+) -> Trained:
+    """Train the bundle's model in place; it is a plain model before and behind."""
+    model, compute = bundle.model, Compute.of(config)
+    new_tokens = evidence_token_ids(bundle.tokenizer)
+    rescue = None
+    if config.replay_dir is not None:
+        folder = Path(config.replay_dir)
+        rescue = Rescue(folder, phase, model, reference, config, new_tokens, compute)
+    step = compute.running(step_of(phase, model, config, reference))
+    with (
+        tuned(model, config.tuning, new_tokens, derive_seed(config.seed, phase, "adapters") % 2**63),
+        compute.holding(model, reference),
+        checkpointed(model.layers if config.gradient_checkpointing else []),
+    ):
+        watch = PreferenceWatch() if phase == "fpo" else None
+        curve = run_phase(phase, model, step, data, config, watch, count_of(phase, config), rescue)
+    return Trained(bundle, curve)
