@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.cli import main
 from d2vlm_pipeline.model import D2VLM, ModelBundle
-from d2vlm_pipeline.model.config import ProjectorConfig
+from d2vlm_pipeline.model.config import PoolConfig
 from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import FPOConfig
@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 
 def bundle(dropout: float = 0.0) -> ModelBundle:
-    model = tiny.model(projector=ProjectorConfig(cell_size=8, dropout=dropout))
+    model = tiny.model(projector=PoolConfig(cell_size=8, dropout=dropout))
     return ModelBundle(model, tiny.tokenizer(), tiny.contract())
 
 
