@@ -10,9 +10,18 @@ from transformers import AutoModelForImageTextToText
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.features import EncoderConfig, VLMTowerConfig, build_encoder
+from d2vlm_pipeline.features import (
+    DecodedClips,
+    EncoderConfig,
+    VLMTowerConfig,
+    build_encoder,
+    extract_features,
+)
 from d2vlm_pipeline.features.vlm_tower import VLMTower, normalised, patches_of
+from d2vlm_pipeline.timeline import SamplingPolicy
+from d2vlm_pipeline.video import DecodeLimits, build_video_table
 from model.vlm import ARCHITECTURES, MERGE, PATCH, PX, SIDE, VISION, WIDTH, frames, tower_config, write_vlm
+from video.clips import steady_ms, write_clip
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -156,3 +165,14 @@ def test_weights_of_another_tower_are_refused(home: Path, tmp_path: Path) -> Non
 def test_frames_of_another_size_are_refused(home: Path) -> None:
     with pytest.raises(ValueError, match="uint8"):
         VLMTower(tower_config(home)).encode(np.zeros((1, PX, PX - 8, 3), dtype=np.uint8))
+
+
+@pytest.mark.slow
+def test_videos_are_encoded_alike_in_workers_and_on_the_spot(home: Path, tmp_path: Path) -> None:
+    policy, limits, config = SamplingPolicy(fps=2.0), DecodeLimits(), tower_config(home)
+    write_clip(tmp_path / "clip.mp4", steady_ms(20))
+    rows = list(build_video_table(tmp_path, ["clip.mp4"], limits, policy, workers=1))
+    (stored,) = extract_features(rows, policy, config, limits, 1)
+    features, timebase = DecodedClips(policy, config, limits).clip(str(tmp_path / "clip.mp4"))
+    assert stored.timebase == timebase and stored.features_TNC.shape[:2] == (4, 4)
+    np.testing.assert_allclose(stored.features_TNC.astype(np.float32), features.astype(np.float32), atol=2e-3)
