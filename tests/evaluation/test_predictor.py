@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from d2vlm_pipeline.evaluation.predictor import ClipSource, Predictor, SwappedVideo, ZeroVideo
+from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.model import generate as generation
+from d2vlm_pipeline.model.config import QFormerConfig
 from d2vlm_pipeline.model.generate import FoundSpan, Generated, PromptClip, PromptQuestion, ResponseForm
 from d2vlm_pipeline.timeline import EvidenceSegment, ModelRef, Prediction, Question, TimeBase
-from model.tiny import bundle, clock, features, sample
+from model.tiny import bundle, clock, contract, features, model, sample
 
 FRAMES = {"a.mp4": 9, "b.mp4": 6, "c.mp4": 12}
 FORMS = ("tvg", "rar", "tem", "dvc", "absent")
@@ -33,7 +35,7 @@ class Shelf:
 def predictor(source: ClipSource, **values: Any) -> Predictor:
     ref = ModelRef(name="tiny", version="3", digest="d" * 64)
     settings = {"system": "sft", "max_new_tokens": 10, "seed": 4} | values
-    return Predictor(bundle=bundle(), source=source, ref=ref, **settings)
+    return Predictor(**{"bundle": bundle(), "source": source, "ref": ref} | settings)
 
 
 def questions() -> list[Question]:
@@ -66,6 +68,14 @@ def test_an_answer_does_not_depend_on_the_batch(batch_questions: int, answers: l
     for one, other in zip(again, answers, strict=True):
         for a, b in zip(one.evidence, other.evidence, strict=True):
             assert a.interval == b.interval and a.confidence == pytest.approx(b.confidence, abs=1e-5)
+
+
+def test_where_the_projector_reads_the_question_answers_do_not_depend_on_the_batch_either() -> None:
+    qformer = QFormerConfig(layers=2, width=16, heads=2, inner=24, queries=3, dropout=0.0)
+    reading = ModelBundle(model(projector=qformer), bundle().tokenizer, contract())
+    together = predictor(Shelf(), bundle=reading).answer_batch(questions())
+    alone = predictor(Shelf(), bundle=reading, batch_questions=1).answer_batch(questions())
+    assert [answer.raw for answer in together] == [answer.raw for answer in alone]
 
 
 def test_a_clip_is_fetched_once_a_batch() -> None:

@@ -8,7 +8,7 @@ import torch
 from d2vlm_pipeline.artifacts import UserError, atomic_directory
 from d2vlm_pipeline.features import EfficientNetConfig, build_encoder
 from d2vlm_pipeline.model import Contract, ModelBundle, save_model
-from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, StartConfig
+from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, QFormerConfig, StartConfig
 from d2vlm_pipeline.model.start import start_model
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from model import tiny
@@ -82,6 +82,12 @@ def test_an_aligned_model_of_another_encoder_is_refused(tmp_path: Path) -> None:
         save_model(tiny.bundle(), directory)
     with pytest.raises(UserError, match="aligned with another encoder_digest"):
         start(StartConfig(directory=str(tmp_path / "aligned")), samples())
+
+
+def test_an_aligned_model_with_another_projector_is_refused(aligned: Path) -> None:
+    config = tiny.config(projector=QFormerConfig(layers=1, width=8, heads=2, inner=8, queries=2))
+    with pytest.raises(UserError, match=r"projector\.kind is qformer.* aligned with pool.*scratch"):
+        start_model(StartConfig(directory=str(aligned)), config, samples(), SAMPLING, ENCODER, 0)
 
 
 def test_a_damaged_aligned_model_is_refused(aligned: Path) -> None:

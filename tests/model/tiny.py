@@ -72,7 +72,7 @@ def model(seed: int = 0, **changes: Any) -> D2VLM:
         for name, parameter in built.named_parameters():
             scale = next((scale for part, scale in SCALES.items() if part in name), 0.25)
             drawn = scale * torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1.0 + drawn if "norm" in name else drawn)
+            parameter.copy_(1.0 + drawn if "norm" in name.lower() else drawn)
     return built.eval()
 
 

@@ -113,3 +113,21 @@ def test_which_branches_train_changes_until_all_have() -> None:
     responses = {tuple(branch.responses[0].token_ids) for branch in tiny.branches(8)}
     assert set(found) == responses
     assert max(found.values()) < 3 * min(found.values())
+
+
+@pytest.mark.parametrize(("micro_batch", "passes"), [(None, 1), (2, 3)])
+def test_branches_kept_apart_are_the_same_ones_each_with_a_prefix_of_its_own(
+    micro_batch: int | None, passes: int
+) -> None:
+    drawn = batches(clips(4), tiny.tokens().pad, 2, 3, 0, micro_batch, apart=True)
+    shared = batches(clips(4), tiny.tokens().pad, 2, 3, 0)
+    for step, (one,) in itertools.islice(zip(drawn, shared, strict=False), 4):
+        assert len(step) == passes
+        for batch in step:
+            assert batch.branch_clip_R.tolist() == list(range(len(batch.features_BTNC)))
+            batch.questions()
+        assert torch.equal(torch.cat([batch.token_id_N for batch in step]), one.token_id_N)
+        sums = torch.cat([batch.features_BTNC.sum((1, 2, 3)) for batch in step])
+        torch.testing.assert_close(sums, one.features_BTNC.sum((1, 2, 3))[one.branch_clip_R])
+        with pytest.raises(ValueError, match="several questions"):
+            one.questions()

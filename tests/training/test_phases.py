@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
 from d2vlm_pipeline.model import ModelBundle, build_model
-from d2vlm_pipeline.model.config import PoolConfig
+from d2vlm_pipeline.model.config import PoolConfig, QFormerConfig
 from d2vlm_pipeline.objectives import FPOConfig
 from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.training.align import caption_clip
@@ -72,6 +73,23 @@ def test_a_few_clips_are_learned_by_heart(clips: StoredClips) -> None:
     for name, share in (("loss", 0.5), ("token", 0.5), ("grounding", 0.9)):
         before, after = first_and_last(trained.curve, name)
         assert after < share * before, name
+
+
+def test_a_projector_that_reads_the_question_learns_in_every_phase(clips: StoredClips) -> None:
+    """In alignment and training; questions about one clip get a prefix each."""
+    qformer = QFormerConfig(layers=2, width=16, heads=2, inner=24, queries=3, dropout=0.0)
+    begun = ModelBundle(
+        build_model(tiny.config(projector=qformer), seed=0).eval(), tiny.tokenizer(), tiny.contract()
+    )
+    for train, name in (
+        (lambda: train_align(begun, samples(), clips, config(), frames_per_clip=2), "match"),
+        (lambda: train_sft(begun, samples(), clips, config()), "loss"),
+        (lambda: train_fpo(begun, samples(), pairs(samples()), clips, config()), "loss"),
+    ):
+        trained = train()
+        before, after = first_and_last(trained.curve, name)
+        assert after < before
+        assert not torch.equal(trained.bundle.model.projector.queries, begun.model.projector.queries)
 
 
 def test_the_same_seed_gives_the_same_weights(clips: StoredClips) -> None:

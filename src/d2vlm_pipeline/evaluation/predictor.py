@@ -61,11 +61,16 @@ class _ReadClips:
     state: PrefixState
 
 
+_Seen = tuple[str, tuple[int, ...]]
+"""A video, and the question it is read with, where the projector reads it."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """Answers questions with one model, greedily, in batches that share a clip's prefix.
 
-    The clips of the last batch stay read: another question about them costs its own tokens.
+    The clips of the last batch stay read: another question about them costs its own tokens. Under a projector
+    that reads the question, every question has a prefix of its own.
 
     Attributes:
         bundle: model, tokenizer and contract.
@@ -87,7 +92,7 @@ class Predictor:
     max_evidence: int = 16
     choice: Choice = "likeliest"
     seed: int = 0
-    _last: dict[tuple[str, ...], _ReadClips] = field(default_factory=dict, init=False, repr=False)
+    _last: dict[tuple[_Seen, ...], _ReadClips] = field(default_factory=dict, init=False, repr=False)
 
     def answer_batch(self, questions: Sequence[Question]) -> list[Prediction]:
         """One prediction per question, in order."""
@@ -109,14 +114,18 @@ class Predictor:
 
         if not questions:
             return []
-        names = tuple(dict.fromkeys(question.video for question in questions))
-        clips = self._read(names)
+        seen = [(question.video, self._read_with(question)) for question in questions]
+        apart = tuple(dict.fromkeys(seen))
+        clips = self._read(apart)
         times = clips.times
         tokens = self.bundle.tokens
         answers = generate(
             self.bundle.model,
             clips.state,
-            [self._prompt_question(q, names.index(q.video), times[q.video]) for q in questions],
+            [
+                self._prompt_question(q, apart.index(key), times[q.video])
+                for q, key in zip(questions, seen, strict=True)
+            ],
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
@@ -124,30 +133,41 @@ class Predictor:
         )
         return [self._prediction(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
 
-    def _read(self, names: tuple[str, ...]) -> _ReadClips:
+    def _read_with(self, question: Question) -> tuple[int, ...]:
+        return tuple(self._ids(question)) if self.bundle.model.reads_question else ()
+
+    def _read(self, seen: tuple[_Seen, ...]) -> _ReadClips:
         """The clips as the model reads them; those asked about last are still at hand."""
         from d2vlm_pipeline.model.generate import read_clips
 
-        if names not in self._last:
+        if seen not in self._last:
             self._last.clear()
-            loaded = {name: self.source.clip(name) for name in names}
-            state = read_clips(self.bundle.model, [self._prompt_clip(*loaded[name]) for name in names])
-            self._last[names] = _ReadClips({name: clock for name, (_, clock) in loaded.items()}, state)
-        return self._last[names]
+            loaded = {name: self.source.clip(name) for name in dict.fromkeys(name for name, _ in seen)}
+            clips = [self._prompt_clip(*loaded[name], asked) for name, asked in seen]
+            state = read_clips(self.bundle.model, clips)
+            self._last[seen] = _ReadClips({name: clock for name, (_, clock) in loaded.items()}, state)
+        return self._last[seen]
 
-    def _prompt_clip(self, features_TNC: np.ndarray, timebase: TimeBase) -> PromptClip:
+    def _prompt_clip(
+        self, features_TNC: np.ndarray, timebase: TimeBase, asked: tuple[int, ...]
+    ) -> PromptClip:
         import torch
 
         from d2vlm_pipeline.model.generate import PromptClip
 
         features = torch.from_numpy(np.array(features_TNC, dtype=np.float32))
-        return PromptClip(self.bundle.layout.prefix(timebase.times_s), features)
+        return PromptClip(self.bundle.layout.prefix(timebase.times_s), features, asked)
+
+    def _ids(self, question: Question) -> list[int]:
+        from d2vlm_pipeline.model.tokens import question_ids
+
+        return question_ids(question, self.bundle.tokenizer, self.bundle.tokens)
 
     def _prompt_question(self, question: Question, clip: int, timebase: TimeBase) -> PromptQuestion:
         from d2vlm_pipeline.model.generate import PromptQuestion
-        from d2vlm_pipeline.model.tokens import encode, lettered_options, places_of, question_ids
+        from d2vlm_pipeline.model.tokens import encode, lettered_options, places_of
 
-        ids = question_ids(question, self.bundle.tokenizer, self.bundle.tokens)
+        ids = self._ids(question)
         spans = [timebase.frames_of(span) for span in question.query_spans]
         offered = lettered_options(question) if self.choice == "likeliest" else []
         choices = [encode(option, self.bundle.tokenizer) for option in offered]

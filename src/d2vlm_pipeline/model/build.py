@@ -9,9 +9,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from d2vlm_pipeline.model.backbones import tiny_llama
-from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, PoolConfig, check_layers
+from d2vlm_pipeline.model.config import (
+    BackboneConfig,
+    ModelConfig,
+    PoolConfig,
+    QFormerConfig,
+    check_layers,
+)
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.heads import PoolProjector
+from d2vlm_pipeline.model.projectors import PoolProjector
 
 
 def build_model(config: ModelConfig, seed: int, backbone: PreTrainedModel | None = None) -> D2VLM:
@@ -33,13 +39,18 @@ def build_model(config: ModelConfig, seed: int, backbone: PreTrainedModel | None
 
 
 def _projector(config: ModelConfig, backbone: PreTrainedModel) -> nn.Module:
-    width = backbone.config.hidden_size
+    width, channels = backbone.config.hidden_size, config.frame_channels
     if isinstance(config.projector, PoolConfig):
-        return PoolProjector(config.projector, config.frame_tokens, config.frame_channels, width)
+        return PoolProjector(config.projector, config.frame_tokens, channels, width)
+    if isinstance(config.projector, QFormerConfig):
+        from d2vlm_pipeline.model.qformer import QFormerProjector
+
+        words = len(backbone.get_input_embeddings().get_parameter("weight"))
+        return QFormerProjector(config.projector, channels, width, words)
     levels = backbone.config.frame_levels
-    if config.frame_channels != levels * width or isqrt(config.frame_tokens) ** 2 != config.frame_tokens:
+    if channels != levels * width or isqrt(config.frame_tokens) ** 2 != config.frame_tokens:
         raise ValueError(
-            f"a frame has {config.frame_tokens} tokens of {config.frame_channels} channels, but the backbone "
+            f"a frame has {config.frame_tokens} tokens of {channels} channels, but the backbone "
             f"reads a square of tokens of {levels} × {width}: give it features of its own tower"
         )
     return nn.Identity()

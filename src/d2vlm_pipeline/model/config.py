@@ -96,7 +96,7 @@ class VLMConfig(StrictModel):
 
 
 class PoolConfig(StrictModel):
-    """Frame tokens N×C → one token of the backbone's width per frame.
+    """Frame tokens N×C → one token of the backbone's width per frame, whatever is asked.
 
     ``context_frames``: how many frames to either side a frame's token reads as well; what moves cannot be
     told from a still (a convolution over time, as in VideoLLaMA 2, arXiv 2406.07476).
@@ -107,14 +107,63 @@ class PoolConfig(StrictModel):
     context_frames: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
+    @property
+    def reads_question(self) -> bool:
+        """Whether a frame's token depends on the question: then no two questions share a prefix."""
+        return False
+
+
+class QFormerConfig(StrictModel):
+    """Learned queries read the question and look at one frame; an aggregator makes one token of them.
+
+    The published projector (method.md §1.1); the default sizes are its own, those of InstructBLIP.
+
+    Attributes:
+        width: hidden units of the Q-Former, ``inner`` those of its feed-forward layers.
+        queries: learned queries per frame.
+        cross_every: one layer in so many looks at the frame, the first one included.
+        max_question_tokens: of a longer question the end is read.
+        path: a folder or hub id with the weights of an InstructBLIP Q-Former, alone or within its model.
+            Sizes are then taken from there; its words are not: text comes in the backbone's own tokens.
+        revision: a commit, tag or branch of the hub repository.
+    """
+
+    kind: Literal["qformer"] = "qformer"
+    layers: PositiveInt = 12
+    width: PositiveInt = 768
+    heads: PositiveInt = 12
+    inner: PositiveInt = 3072
+    queries: PositiveInt = 32
+    cross_every: PositiveInt = 2
+    max_question_tokens: PositiveInt = 256
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    path: str | None = Field(default=None, min_length=1)
+    revision: str | None = None
+
+    @property
+    def reads_question(self) -> bool:
+        """See `PoolConfig.reads_question`."""
+        return True
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must divide by heads {self.heads}")
+        return self
+
 
 class TokensConfig(StrictModel):
     """Frame tokens as they are, all of them: features of a video-language model's own tower need no more."""
 
     kind: Literal["tokens"] = "tokens"
 
+    @property
+    def reads_question(self) -> bool:
+        """See `PoolConfig.reads_question`."""
+        return False
 
-ProjectorConfig = Annotated[PoolConfig | TokensConfig, Field(discriminator="kind")]
+
+ProjectorConfig = Annotated[PoolConfig | QFormerConfig | TokensConfig, Field(discriminator="kind")]
 
 
 class SpanConfig(StrictModel):

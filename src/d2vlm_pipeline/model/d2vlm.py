@@ -19,7 +19,7 @@ from d2vlm_pipeline.model.evidence import pool_spans, similarity
 from d2vlm_pipeline.model.exact import at_least_single
 from d2vlm_pipeline.model.heads import MatchHead
 from d2vlm_pipeline.model.masks import additive_mask, branch_visible, prefix_visible
-from d2vlm_pipeline.model.packing import PackedBatch
+from d2vlm_pipeline.model.packing import PackedBatch, PaddedQuestions
 from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of, keys_and_values
 
 
@@ -108,13 +108,19 @@ class D2VLM(nn.Module):
         """Token ids → input embeddings."""
         return self.backbone.get_input_embeddings()(token_ids)
 
-    def project(self, features_BTNC: Tensor) -> Tensor:
-        """Stored features → n tokens per frame, [B, T, n, E].
+    @property
+    def reads_question(self) -> bool:
+        """Whether frames are seen with the question in mind: each question then has a prefix of its own."""
+        return self.config.projector.reads_question
+
+    def project(self, features_BTNC: Tensor, questions: PaddedQuestions | None = None) -> Tensor:
+        """Stored features, with the question where it is read → n tokens per frame, [B, T, n, E].
 
         The first D of E channels are input embeddings; the following D are added behind the first layer, and
         so on (`run_prefix`).
         """
-        frames = self.projector(features_BTNC.to(self.dtype))
+        read = () if questions is None else (questions,)
+        frames = self.projector(features_BTNC.to(self.dtype), *read)
         return frames.reshape(*frames.shape[:2], -1, frames.shape[-1])
 
     def run_prefix(
@@ -172,7 +178,7 @@ class D2VLM(nn.Module):
             batch.prefix_valid_BP,
             batch.prefix_position_ABP,
             batch.frame_slot_BP,
-            self.project(batch.features_BTNC),
+            self.project(batch.features_BTNC, batch.questions() if self.reads_question else None),
             batch.frame_valid_BT,
         )
         question_visible = branch_visible(

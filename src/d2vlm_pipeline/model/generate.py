@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 
 from d2vlm_pipeline.model.d2vlm import D2VLM, PrefixState
-from d2vlm_pipeline.model.packing import Prefix, pad_prefixes
+from d2vlm_pipeline.model.packing import PaddedQuestions, Prefix, pad_prefixes, pad_questions
 from d2vlm_pipeline.model.session import FoundSpan, PromptQuestion, Session
 
 
 @dataclass(frozen=True)
 class PromptClip:
-    """A clip's prefix and its stored features."""
+    """A clip's prefix and its stored features; ``asked`` is for a projector that reads the question."""
 
     prefix: Prefix
     features_TNC: Tensor
+    asked: Sequence[int] = ()
 
 
 @dataclass
@@ -49,10 +50,21 @@ AdjustLogits = Callable[[int, Tensor], Tensor]
 
 @torch.inference_mode()
 def read_clips(model: D2VLM, clips: Sequence[PromptClip]) -> PrefixState:
-    """Run the prefixes of clips: everything that questions about them need, whichever and how many."""
+    """Run the prefixes of clips: everything that questions about them need, whichever and how many.
+
+    Where the projector reads the question, a clip is read once for each, and serves that one alone.
+    """
     padded = pad_prefixes([clip.prefix for clip in clips], [clip.features_TNC for clip in clips])
     ids, valid, position, slot, features, frame_valid = (each.to(model.device) for each in padded)
-    return model.run_prefix(model.embed(ids), valid, position, slot, model.project(features), frame_valid)
+    frames = model.project(features, _asked(clips, model.device) if model.reads_question else None)
+    return model.run_prefix(model.embed(ids), valid, position, slot, frames, frame_valid)
+
+
+def _asked(clips: Sequence[PromptClip], device: torch.device) -> PaddedQuestions:
+    if not all(clip.asked for clip in clips):
+        raise ValueError("the projector reads the question: every clip to read needs what is asked about it")
+    ids, valid = pad_questions([clip.asked for clip in clips])
+    return PaddedQuestions(ids.to(device), valid.to(device))
 
 
 @torch.inference_mode()

@@ -70,11 +70,15 @@ class Branch:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip's prefix, its features and its branches."""
+    """A clip's prefix, its features and its branches.
+
+    ``asked`` is what a projector that reads the question reads; by default the question of the only branch.
+    """
 
     prefix: Prefix
     features_TNC: Tensor
     branches: Sequence[Branch]
+    asked: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class PackedBatch:
 
     B clips, P prefix tokens, A axes of positions, T frames, S tokens behind the prefixes, Q questions of up
     to K tokens with their responses. Rows index the S tokens. ``*_branch`` numbers the responses of the batch
-    0 … R−1.
+    0 … R−1. ``asked_*`` is what a projector may read, nothing where a clip has several questions.
     """
 
     prefix_ids_BP: Tensor
@@ -92,6 +96,8 @@ class PackedBatch:
     frame_slot_BP: Tensor
     features_BTNC: Tensor
     frame_valid_BT: Tensor
+    asked_ids_BL: Tensor
+    asked_valid_BL: Tensor
     suffix_ids_S: Tensor
     suffix_position_S: Tensor
     question_row_QK: Tensor  # rows of a question and its responses, −1 behind the last
@@ -123,6 +129,21 @@ class PackedBatch:
             moved[field.name] = value.to(device) if isinstance(value, Tensor) else value
         return replace(self, **moved)
 
+    def questions(self) -> PaddedQuestions:
+        """What is asked about each clip.
+
+        Raises:
+            ValueError: several questions share a clip, so that there is no one thing to read.
+        """
+        has_one = self.asked_valid_BL.any(-1)
+        if not has_one.all():
+            clip = int((~has_one).nonzero()[0])
+            raise ValueError(
+                f"clip {clip} of the batch holds several questions, but the projector reads the question: "
+                "give each a clip of its own"
+            )
+        return PaddedQuestions(self.asked_ids_BL, self.asked_valid_BL)
+
 
 class PaddedPrefixes(NamedTuple):
     """Prefixes of B clips of up to P tokens, with the features of up to T frames each."""
@@ -133,6 +154,13 @@ class PaddedPrefixes(NamedTuple):
     slot_BP: Tensor
     features_BTNC: Tensor
     frame_valid_BT: Tensor
+
+
+class PaddedQuestions(NamedTuple):
+    """Token ids of B questions of up to L tokens."""
+
+    ids_BL: Tensor
+    valid_BL: Tensor
 
 
 class _Rows:
@@ -163,14 +191,15 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
     """Pack clips with their branches into one batch."""
     rows = _Rows()
     for index, clip in enumerate(clips):
-        for asked in clip.branches:
-            _add_branch(rows, index, clip.prefix.next_position, asked)
+        for added in clip.branches:
+            _add_branch(rows, index, clip.prefix.next_position, added)
     prefix = pad_prefixes([clip.prefix for clip in clips], [clip.features_TNC for clip in clips], pad_id)
     evi = torch.tensor(rows.evi, dtype=torch.long).reshape(-1, 5)
     token = torch.tensor(rows.token, dtype=torch.long).reshape(-1, 3)
     query = torch.tensor(rows.query, dtype=torch.long).reshape(-1, 3)
     branch = torch.tensor(rows.branches, dtype=torch.long).reshape(-1, 3)
     sides = [branch for clip in clips for branch in clip.branches for _ in branch.responses]
+    asked = pad_questions([_asked(clip) for clip in clips], pad_id)
     labels = torch.zeros(len(rows.labels), prefix.frame_valid_BT.shape[1])
     for index, row in enumerate(rows.labels):
         labels[index, : len(row)] = row
@@ -181,6 +210,8 @@ def pack(clips: Sequence[Clip], pad_id: int = 0) -> PackedBatch:
         frame_slot_BP=prefix.slot_BP,
         features_BTNC=prefix.features_BTNC,
         frame_valid_BT=prefix.frame_valid_BT,
+        asked_ids_BL=asked.ids_BL,
+        asked_valid_BL=asked.valid_BL,
         suffix_ids_S=torch.tensor(rows.ids),
         suffix_position_S=torch.tensor(rows.position),
         question_row_QK=_pad(rows.question_rows, -1),
@@ -235,6 +266,18 @@ def _positions(prefixes: Sequence[Prefix]) -> Tensor:
     length = max(len(prefix.ids) for prefix in prefixes)
     given = [prefix.positions or [range(length)] for prefix in prefixes]
     return torch.stack([_pad([list(row) for row in rows], 0) for rows in zip(*given, strict=True)])
+
+
+def pad_questions(questions: Sequence[Sequence[int]], pad_id: int = 0) -> PaddedQuestions:
+    """Pad token ids of several questions on the right."""
+    ids = _pad([list(question) for question in questions], pad_id)
+    return PaddedQuestions(ids, _pad([[1] * len(question) for question in questions], 0).bool())
+
+
+def _asked(clip: Clip) -> Sequence[int]:
+    if clip.asked is not None:
+        return clip.asked
+    return clip.branches[0].question_ids if len(clip.branches) == 1 else ()
 
 
 def _pad(rows: list[list[int]], value: int) -> Tensor:

@@ -11,7 +11,7 @@ from d2vlm_pipeline.artifacts import UserError, verify
 from d2vlm_pipeline.features import EncoderConfig, VLMTowerConfig, build_encoder
 from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.build import build_model
-from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, StartConfig, VLMConfig
+from d2vlm_pipeline.model.config import BackboneConfig, ModelConfig, QFormerConfig, StartConfig, VLMConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.io import Contract, ModelBundle, load_model
 from d2vlm_pipeline.model.tokens import question_text, train_tokenizer
@@ -52,6 +52,13 @@ def start_model(
                 "`kedro run --pipelines align` and point start.directory at its result, "
                 "or set start.kind to scratch"
             )
+    had, wants = bundle.model.config.projector.kind, config.projector.kind
+    if had != wants:
+        raise UserError(
+            f"model.projector.kind is {wants}, but {directory} was aligned with {had}; set it back, run "
+            "`kedro run --pipelines align` and point start.directory at its result, "
+            "or set start.kind to scratch"
+        )
     # The architecture is the aligned one's; how intervals are read off its similarities is not part of it.
     bundle.model.config = bundle.model.config.model_copy(update={"span": config.span})
     return bundle
@@ -74,6 +81,10 @@ def fresh_model(
     tokens, channels = built.shape_NC
     contract = Contract(sampling=sampling, encoder=encoder, encoder_digest=built.digest, compat=config.compat)
     fitted = config.model_copy(update={"frame_tokens": tokens, "frame_channels": channels})
+    if isinstance(config.projector, QFormerConfig):
+        from d2vlm_pipeline.model.qformer import as_pretrained
+
+        fitted = fitted.model_copy(update={"projector": as_pretrained(config.projector, channels)})
     if not isinstance(config.backbone, BackboneConfig):
         backbone, known = pretrained(config.backbone, seed)
         return ModelBundle(_built(fitted, seed, backbone), known, contract)
@@ -82,7 +93,7 @@ def fresh_model(
         raise UserError("no training sample to learn a tokenizer from; see the quarantine report")
     tokenizer = train_tokenizer(words, config.backbone.vocab_size)
     sized = config.backbone.model_copy(update={"vocab_size": len(tokenizer)})
-    return ModelBundle(build_model(fitted.model_copy(update={"backbone": sized}), seed), tokenizer, contract)
+    return ModelBundle(_built(fitted.model_copy(update={"backbone": sized}), seed), tokenizer, contract)
 
 
 def _check_tower(backbone: VLMConfig, encoder: EncoderConfig) -> None:
@@ -99,16 +110,21 @@ def _check_tower(backbone: VLMConfig, encoder: EncoderConfig) -> None:
         )
 
 
-def _built(config: ModelConfig, seed: int, backbone: PreTrainedModel) -> D2VLM:
-    """The model around a loaded backbone.
+def _built(config: ModelConfig, seed: int, backbone: PreTrainedModel | None = None) -> D2VLM:
+    """The model around a loaded backbone or a fresh one, with the projector's pretrained weights, if any.
 
     Raises:
-        UserError: the configured layers do not exist in it.
+        UserError: the configured layers do not exist in the backbone, or the projector's weights do not fit.
     """
     try:
-        return build_model(config, seed, backbone)
+        model = build_model(config, seed, backbone)
     except ValueError as error:
         raise UserError(f"model: {error}") from None
+    if isinstance(config.projector, QFormerConfig):
+        from d2vlm_pipeline.model.qformer import load_pretrained
+
+        load_pretrained(model.projector, config.projector)
+    return model
 
 
 def _texts(sample: Sample) -> list[str]:

@@ -137,7 +137,8 @@ class AlignEncoder:
         for frame in plain[:_CHOICES]:
             branches.append(self._choosing(clip.frame_captions[frame], frame, pool, rng))
             branches.append(self._choosing(rng.choice(pool), None, pool, rng))
-        return Clip(clip.prefix, features, branches)
+        # Nothing is asked: a frame that knew its caption would match it unseen.
+        return Clip(clip.prefix, features, branches, asked=self.tokens.before_answer)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
         """Mostly frames that show something: empty ones would teach one sentence."""

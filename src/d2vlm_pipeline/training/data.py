@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -38,18 +38,21 @@ def batches(
     branches_per_clip: int,
     seed: int,
     micro_batch: int | None = None,
+    apart: bool = False,
 ) -> Iterator[list[PackedBatch]]:
     """Steps without end, packed; what is in them depends on the seed and the clips alone.
 
-    A step is one batch, or as many as it takes where no more than ``micro_batch`` clips go together.
+    A step is one batch, or as many as it takes where no more than ``micro_batch`` prefixes go together.
+    Branches share the prefix of their clip, unless they are kept ``apart``, each with a prefix of its own.
     """
-    size = micro_batch or clips_per_step
     lengths = [len(clip.features_TNC) for clip in clips]
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "epoch", epoch))
         for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
             drawn = [_draw(clip, branches_per_clip, rng) for clip in chosen]
-            yield [pack(drawn[at : at + size], pad_id) for at in range(0, len(drawn), size)]
+            parts = [part for clip in drawn for part in (_parts(clip) if apart else [clip])]
+            size = micro_batch or len(parts)
+            yield [pack(parts[at : at + size], pad_id) for at in range(0, len(parts), size)]
 
 
 def windowed_epoch(
@@ -71,3 +74,8 @@ def _draw(clip: TrainingClip, most: int, rng: random.Random) -> Clip:
     # A copy: stored features are a read-only view of their file.
     features = torch.from_numpy(np.array(clip.features_TNC, dtype=np.float32))
     return Clip(clip.prefix, features, [clip.branches[index] for index in kept])
+
+
+def _parts(clip: Clip) -> list[Clip]:
+    """The clip once for each of its branches."""
+    return [replace(clip, branches=[branch]) for branch in clip.branches]

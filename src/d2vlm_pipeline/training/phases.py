@@ -137,6 +137,7 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
         config.branches_per_clip,
         order,
         config.clips_per_pass,
+        apart=bundle.model.reads_question,
     )
     reference = start.model.eval() if name == "fpo" and config.fpo.reference else None
     return run(name, bundle, data, config, reference)
