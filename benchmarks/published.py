@@ -21,6 +21,7 @@ from d2vlm_pipeline.model.d2vlm import D2VLM
 
 Labels = Literal["loops", "vectorised"]
 BETA = 0.1
+UNSUPERVISED = -100
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,26 @@ def _losses(model: D2VLM, rows: Sequence[Row], labels: Labels) -> list[Losses]:
     masks, positions = zip(*[_whole_mask(row, count + 1) for row in rows], strict=True)
     hidden, logits = _run(model, whole, torch.stack(masks)[:, None], torch.stack(positions))
     match = hidden[model.config.match_layer]
-    return [_row_losses(model, row, match[at], logits[at], count, labels) for at, row in enumerate(rows)]
+    token = _token_losses(logits, rows, count)
+    return [_row_losses(model, row, match[at], token[at], count, labels) for at, row in enumerate(rows)]
+
+
+def _token_losses(logits_BLV: Tensor, rows: Sequence[Row], frames: int) -> Tensor:
+    """Cross-entropy of every row of logits, zero where no token of an answer is predicted, [B, L]."""
+    targets = torch.full(logits_BLV.shape[:2], UNSUPERVISED)
+    for at, row in enumerate(rows):
+        for index, answer in enumerate(row.answers):
+            targets[at, _predictors(row, index, frames)] = torch.tensor(answer.ids)
+    return functional.cross_entropy(
+        logits_BLV.transpose(1, 2), targets, ignore_index=UNSUPERVISED, reduction="none"
+    )
+
+
+def _predictors(row: Row, index: int, frames: int) -> list[int]:
+    """Rows whose logits predict an answer's tokens: the first follows the question, the others each other."""
+    base = frames + 1 + row.begins(index)
+    asked = frames + len(row.example.question)
+    return [asked if at == 0 else base + at - 1 for at in range(len(row.answers[index].ids))]
 
 
 def _embed(model: D2VLM, ids: list[list[int]]) -> Tensor:
@@ -141,15 +161,13 @@ def _additive(visible: Tensor) -> Tensor:
 
 
 def _row_losses(
-    model: D2VLM, row: Row, match_LD: Tensor, logits_LV: Tensor, frames: int, labels: Labels
+    model: D2VLM, row: Row, match_LD: Tensor, token_L: Tensor, frames: int, labels: Labels
 ) -> Losses:
     keys = model.key_head(match_LD[1 : frames + 1])
     found = []
     for index, answer in enumerate(row.answers):
-        base = frames + 1 + row.begins(index)
-        last_asked = frames + len(row.example.question)
-        rows = [last_asked if at == 0 else base + at - 1 for at in range(len(answer.ids))]
-        token = functional.cross_entropy(logits_LV[rows], torch.tensor(answer.ids), reduction="none")
+        rows = _predictors(row, index, frames)
+        token = token_L[rows]
         places = [rows[at] for at, id_ in enumerate(answer.ids) if id_ == EVI]
         queries = model.query_head(match_LD[places])
         similarity = queries @ keys.T / math.sqrt(queries.shape[-1])

@@ -8,6 +8,7 @@ between branches only to throw them away, and a row per clip would compute on pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,40 +22,95 @@ from d2vlm_pipeline.model.prefix import keys_and_values
 ATTENTION = "d2vlm_branches"
 
 
+class _ToPlaces(torch.autograd.Function):
+    """Rows → places, any row standing where there is none.
+
+    A row has one place, so that gradients need only be put back. The gradient of an index would add them up,
+    which takes longer than the attention it serves.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states_SC: Tensor, row_A: Tensor, place_S: Tensor) -> Tensor:
+        ctx.save_for_backward(place_S)
+        return states_SC.index_select(0, row_A)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (place_S,) = ctx.saved_tensors
+        return gradients[0].index_select(0, place_S), None, None
+
+
+class _ToRows(torch.autograd.Function):
+    """Places → rows; what stands where there is no row gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, states_AC: Tensor, place_S: Tensor) -> Tensor:
+        ctx.save_for_backward(place_S)
+        ctx.places = len(states_AC)
+        return states_AC.index_select(0, place_S)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (place_S,) = ctx.saved_tensors
+        gradient_AC = gradients[0].new_zeros(ctx.places, gradients[0].shape[1])
+        return gradient_AC.index_copy_(0, place_S, gradients[0]), None
+
+
+class _ForQuestions(torch.autograd.Function):
+    """One copy of a clip's keys or values for each of its questions, which follow one another."""
+
+    @staticmethod
+    def forward(ctx: Any, prefix_BHPD: Tensor, clip_Q: Tensor, questions_B: Sequence[int]) -> Tensor:
+        ctx.questions_B = questions_B
+        return prefix_BHPD.index_select(0, clip_Q)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        of_clips = gradients[0].split(ctx.questions_B)
+        return torch.stack([gradient.sum(0) for gradient in of_clips]), None, None
+
+
 @dataclass(frozen=True)
 class BranchLayout:
     """Where Q questions with their responses, up to K tokens each, lie in a row of S tokens.
 
-    ``row_A`` lists for each of the A = Q · K places the row of its token (any row where there is none),
-    ``place_S`` for each token its place.
+    Questions are in the order of their clips. ``row_A`` lists for each of the A = Q · K places the row of its
+    token (any row where there is none), ``place_S`` for each token its place.
     """
 
     prefix: DynamicCache
     clip_Q: Tensor
+    questions_B: Sequence[int]
     row_A: Tensor
     place_S: Tensor
 
     def apart(self, states_1HSD: Tensor) -> Tensor:
         """Heads of the row's tokens → heads of each question's, [Q, H, K, D]."""
-        picked_HAD = states_1HSD.squeeze(0).index_select(1, self.row_A)
-        return picked_HAD.unflatten(1, (len(self.clip_Q), -1)).transpose(0, 1)
+        states_SHD = states_1HSD.squeeze(0).transpose(0, 1)
+        placed_AC = _ToPlaces.apply(states_SHD.flatten(1), self.row_A, self.place_S)
+        return placed_AC.view(len(self.clip_Q), -1, *states_SHD.shape[1:]).transpose(1, 2)
 
     def together(self, states_QKHD: Tensor) -> Tensor:
         """The way back, [1, S, H, D]."""
-        return states_QKHD.flatten(0, 1).index_select(0, self.place_S).unsqueeze(0)
+        rows_SC = _ToRows.apply(states_QKHD.flatten(2).flatten(0, 1), self.place_S)
+        return rows_SC.view(1, -1, *states_QKHD.shape[2:])
 
     def behind_prefix(self, prefix_BHPD: Tensor, states_1HSD: Tensor) -> Tensor:
         """Keys or values of the clip's prefix and of the question, [Q, H, P + K, D]."""
-        return torch.cat([prefix_BHPD.index_select(0, self.clip_Q), self.apart(states_1HSD)], dim=2)
+        copies_QHPD = _ForQuestions.apply(prefix_BHPD, self.clip_Q, self.questions_B)
+        return torch.cat([copies_QHPD, self.apart(states_1HSD)], dim=2)
 
 
-def layout_of(prefix: DynamicCache, clip_Q: Tensor, row_QK: Tensor, tokens: int) -> BranchLayout:
+def layout_of(
+    prefix: DynamicCache, clips: int, clip_Q: Tensor, row_QK: Tensor, tokens: int
+) -> BranchLayout:
     """Layout of questions whose tokens' rows are given, −1 where there is none."""
     is_token_A = (row_QK >= 0).flatten()
     row_A = row_QK.flatten().clamp(min=0)
     place_S = torch.empty(tokens, dtype=torch.long, device=row_QK.device)
     place_S[row_A[is_token_A]] = is_token_A.nonzero().squeeze(1)
-    return BranchLayout(prefix, clip_Q, row_A, place_S)
+    questions_B = clip_Q.bincount(minlength=clips).tolist()
+    return BranchLayout(prefix, clip_Q, questions_B, row_A, place_S)
 
 
 def use_branch_attention(backbone: PreTrainedModel) -> None:

@@ -184,7 +184,9 @@ class D2VLM(nn.Module):
         question_visible = branch_visible(
             state.valid_BP[batch.question_clip_Q], batch.question_row_QK >= 0, batch.question_variant_QK
         )
-        layout = layout_of(state.cache, batch.question_clip_Q, batch.question_row_QK, tokens)
+        layout = layout_of(
+            state.cache, len(prefix_ids), batch.question_clip_Q, batch.question_row_QK, tokens
+        )
         found = self._layer_inputs(
             {self._match},
             self._add_evidence(suffix, batch, state)[None],
