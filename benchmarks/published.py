@@ -100,9 +100,10 @@ def _token_losses(logits_BLV: Tensor, rows: Sequence[Row], frames: int) -> Tenso
     for at, row in enumerate(rows):
         for index, answer in enumerate(row.answers):
             targets[at, _predictors(row, index, frames)] = torch.tensor(answer.ids)
-    return functional.cross_entropy(
-        logits_BLV.transpose(1, 2), targets, ignore_index=UNSUPERVISED, reduction="none"
+    losses = functional.cross_entropy(
+        logits_BLV.flatten(0, 1), targets.flatten(), ignore_index=UNSUPERVISED, reduction="none"
     )
+    return losses.view_as(targets)
 
 
 def _predictors(row: Row, index: int, frames: int) -> list[int]:

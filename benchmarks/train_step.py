@@ -1,4 +1,4 @@
-"""Our training step against the published algorithm: losses, CPU seconds, and floating-point operations.
+"""Our training step against the published algorithm: losses, time, memory, floating-point operations.
 
     python -m benchmarks.train_step [--repetitions 9] [--vocabulary 2000 32000] [--json OUT]
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,12 +23,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import published
+from benchmarks.memory import peak_bytes
+from benchmarks.minimum import least_flops
 from benchmarks.timing import interleaved
 from benchmarks.workload import Example, Shape, build, examples, packed, same_clip
 from d2vlm_pipeline.model.branches import ATTENTION
 from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.objectives import OFFICIAL_FPO, OFFICIAL_SFT
 from d2vlm_pipeline.training import steps
+from d2vlm_pipeline.training.loop import StepResult
 
 QUESTIONS = 5
 PUBLISHED_SECONDS = {"sft": 1.48, "fpo": 2.11}
@@ -35,29 +41,45 @@ PUBLISHED_SECONDS = {"sft": 1.48, "fpo": 2.11}
 Loss = Callable[[], Tensor]
 
 
-def cases(model: D2VLM, shape: Shape) -> dict[str, tuple[Loss, dict[str, Loss]]]:
-    """By case our step and the published alternatives, each from the same examples to a loss."""
-    single, pair = examples(shape), examples(shape, answers=2)
-    shared = same_clip(shape, QUESTIONS)
+@dataclass(frozen=True)
+class Case:
+    """The same examples, from there to a loss: our way, and the published way with either labels."""
 
-    def ours_sft(given: list[Example], share_clip: bool = False) -> Loss:
-        return lambda: steps.sft_step(model, packed(given, share_clip), OFFICIAL_SFT).loss
+    name: str
+    examples: list[Example]
+    share_clip: bool
+    step: Callable[..., StepResult]
+    published: Callable[..., Tensor]
 
-    def ours_fpo() -> Tensor:
-        return steps.fpo_step(model, packed(pair), OFFICIAL_SFT, OFFICIAL_FPO).loss
+    def ours(self, model: D2VLM) -> Tensor:
+        """Our loss."""
+        return self.step(model, packed(self.examples, self.share_clip)).loss
 
-    def theirs(step: Callable[..., Tensor], given: list[Example]) -> dict[str, Loss]:
+    def theirs(self, model: D2VLM) -> dict[str, Loss]:
+        """The published loss, by the way its labels are made."""
         return {
-            "loops": lambda: step(model, given, "loops"),
-            "vectorised": lambda: step(model, given, "vectorised"),
+            "loops": lambda: self.published(model, self.examples, "loops"),
+            "vectorised": lambda: self.published(model, self.examples, "vectorised"),
         }
 
-    return {
-        "sft": (ours_sft(single), theirs(published.sft_step, single)),
-        "fpo": (ours_fpo, theirs(published.fpo_step, pair)),
-        "fpo, unpacked": (ours_fpo, theirs(published.dpo_step, pair)),
-        f"{QUESTIONS} questions": (ours_sft(shared, True), theirs(published.sft_step, shared)),
-    }
+
+def cases(shape: Shape) -> list[Case]:
+    """Both phases, preferences without packing, and several questions about one clip."""
+    single, pair, shared = examples(shape), examples(shape, answers=2), same_clip(shape, QUESTIONS)
+    return [
+        Case("sft", single, False, _sft, published.sft_step),
+        Case("fpo", pair, False, _fpo, published.fpo_step),
+        Case("fpo, unpacked", pair, False, _fpo, published.dpo_step),
+        Case(f"{QUESTIONS} questions", shared, True, _sft, published.sft_step),
+    ]
+
+
+def _sft(model: D2VLM, batch: PackedBatch) -> StepResult:
+    return steps.sft_step(model, batch, OFFICIAL_SFT)
+
+
+def _fpo(model: D2VLM, batch: PackedBatch) -> StepResult:
+    return steps.fpo_step(model, batch, OFFICIAL_SFT, OFFICIAL_FPO)
 
 
 def stepped(model: D2VLM, loss: Loss, attention: str) -> Callable[[], None]:
@@ -71,45 +93,54 @@ def stepped(model: D2VLM, loss: Loss, attention: str) -> Callable[[], None]:
     return run
 
 
-def flops(model: D2VLM, loss: Loss) -> int:
-    """Of forward and backward, with MATH attention: on a CPU fused attention counts as nothing."""
+def flops(run: Callable[[], None]) -> int:
+    """Of a step, with MATH attention: on a CPU fused attention counts as nothing."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        stepped(model, loss, ATTENTION)()
+        run()
     return int(counter.get_total_flops())
 
 
-def measure(shape: Shape, repetitions: int) -> list[dict[str, object]]:
-    """One record per case; raises where losses differ by more than 1e-4."""
-    model, records = build(shape), []
-    for name, (ours, others) in cases(model, shape).items():
-        model.backbone.set_attn_implementation(ATTENTION)
-        mine = float(ours().detach())
-        model.backbone.set_attn_implementation("eager")
-        for loss in others.values():
-            torch.testing.assert_close(mine, float(loss().detach()), atol=1e-4, rtol=1e-4)
-        runs = {"ours": stepped(model, ours, ATTENTION)}
-        runs |= {how: stepped(model, loss, "eager") for how, loss in others.items()}
-        seconds = interleaved(runs, repetitions)
-        records.append({"case": name, "vocabulary": shape.vocabulary, "flops": flops(model, ours), **seconds})
-    return records
+def check_losses(model: D2VLM, case: Case) -> None:
+    """Raises where losses differ by more than 1e-4."""
+    model.backbone.set_attn_implementation(ATTENTION)
+    mine = float(case.ours(model).detach())
+    model.backbone.set_attn_implementation("eager")
+    for loss in case.theirs(model).values():
+        torch.testing.assert_close(mine, float(loss().detach()), atol=1e-4, rtol=1e-4)
 
 
-def table(records: list[dict[str, object]]) -> Table:
-    """CPU seconds a step, and how many times ours the others take."""
-    found = Table(title="one training step, CPU seconds on one thread (medians)")
-    for column in ("case", "vocabulary", "ours", "loops", "vectorised", "×, loops", "×, vectorised", "GFLOP"):
-        found.add_column(column, justify="left" if column == "case" else "right")
-    for record in records:
-        ours, loops, vectorised = (float(str(record[key])) for key in ("ours", "loops", "vectorised"))
-        found.add_row(
-            str(record["case"]),
-            f"{record['vocabulary']:,}",
-            *(f"{value:.3f}" for value in (ours, loops, vectorised)),
-            f"{loops / ours:.2f}",
-            f"{vectorised / ours:.2f}",
-            f"{int(str(record['flops'])) / 1e9:.1f}",
-        )
-    return found
+def measure(shape: Shape, repetitions: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """By case: CPU seconds, peak megabytes, and our floating-point operations beside the least possible."""
+    model = build(shape)
+    for case in cases(shape):
+        check_losses(model, case)
+        ours = stepped(model, partial(case.ours, model), ATTENTION)
+        theirs = {name: stepped(model, loss, "eager") for name, loss in case.theirs(model).items()}
+        seconds = interleaved({"ours": ours, **theirs}, repetitions)
+        yield case.name, {
+            **seconds,
+            "ours_mb": peak_bytes(ours) / 1e6,
+            "published_mb": peak_bytes(theirs["vectorised"]) / 1e6,
+            "gflop": flops(ours) / 1e9,
+            "least_gflop": least_flops(model, packed(case.examples, case.share_clip)) / 1e9,
+        }
+
+
+COLUMNS = ("vocabulary", "case", "ours s", "× loops", "× vectorised", "ours MB", "theirs MB", "of least FLOP")
+
+
+def row(vocabulary: int, case: str, found: Mapping[str, float]) -> list[str]:
+    """A line of the table: how many times ours the others take."""
+    return [
+        f"{vocabulary:,}",
+        case,
+        f"{found['ours']:.3f}",
+        f"{found['loops'] / found['ours']:.2f}",
+        f"{found['vectorised'] / found['ours']:.2f}",
+        f"{found['ours_mb']:.0f}",
+        f"{found['published_mb']:.0f}",
+        f"{found['gflop'] / found['least_gflop']:.3f}",
+    ]
 
 
 def main() -> None:
@@ -120,13 +151,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    records = [
-        record for size in asked.vocabulary for record in measure(Shape(vocabulary=size), asked.repetitions)
-    ]
-    Console().print(table(records))
+    table = Table(*COLUMNS, title=f"one training step, CPU seconds, medians of {asked.repetitions}")
+    values: dict[str, float] = {}
+    for size in asked.vocabulary:
+        for case, found in measure(Shape(vocabulary=size), asked.repetitions):
+            table.add_row(*row(size, case, found))
+            values |= {f"{case}/{size}/{name}": value for name, value in found.items()}
+    Console(width=110).print(table)
     print(f"the published code itself took {PUBLISHED_SECONDS} s a step at vocabulary 2,000")
     if asked.json:
-        asked.json.write_text(json.dumps(records, indent=2) + "\n")
+        asked.json.write_text(json.dumps(values, indent=2) + "\n")
 
 
 if __name__ == "__main__":
