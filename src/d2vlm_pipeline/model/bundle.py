@@ -17,6 +17,7 @@ from d2vlm_pipeline.timeline import SamplingPolicy
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from d2vlm_pipeline.model.adapter import Stages
     from d2vlm_pipeline.model.d2vlm import D2VLM
     from d2vlm_pipeline.model.layout import FrameLayout
     from d2vlm_pipeline.model.tokens import PromptTokens
@@ -37,7 +38,7 @@ class ModelBundle:
     """A model with all it needs to answer.
 
     ``directory`` and ``digest`` say where it was loaded from and what lay there; a model that was only just
-    trained has neither.
+    trained has neither. ``stages``: of a model to be stored as an adapter, what the phases did to its base.
     """
 
     model: D2VLM
@@ -45,6 +46,7 @@ class ModelBundle:
     contract: Contract
     directory: Path | None = None
     digest: str = ""
+    stages: Stages | None = None
 
     @cached_property
     def tokens(self) -> PromptTokens:

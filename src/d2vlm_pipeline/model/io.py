@@ -19,6 +19,7 @@ from d2vlm_pipeline.artifacts import (
     read_manifest,
     validation_reason,
 )
+from d2vlm_pipeline.model.adapter import RECORD, apply_changes, load_adapter, read_tensors, save_adapter
 from d2vlm_pipeline.model.backbones import architecture, is_tied, of_architecture
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.bundle import Contract, ModelBundle
@@ -32,7 +33,10 @@ _Record = TypeVar("_Record", bound=StrictModel)
 
 
 def save_model(bundle: ModelBundle, directory: Path) -> None:
-    """Write weights (safetensors), config.json, tokenizer and contract.json into an existing directory."""
+    """Write weights (safetensors), config.json, tokenizer and contract.json into an existing directory.
+
+    A bundle with adapters is stored as what tells it from its base.
+    """
     _save(bundle, directory, None)
 
 
@@ -44,9 +48,14 @@ def save_half(bundle: ModelBundle, directory: Path) -> None:
 def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> None:
     from safetensors.torch import save_file
 
-    stored = _stored_weights(bundle.model).items()
-    weights = {name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored}
-    save_file(weights, directory / "model.safetensors")
+    stored, base = _stored_weights(bundle.model), bundle.model.config.backbone
+    if bundle.stages is not None and dtype is None and not isinstance(base, BackboneConfig):
+        save_adapter(stored, base, bundle.stages, directory)
+    else:
+        weights = {
+            name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored.items()
+        }
+        save_file(weights, directory / "model.safetensors")
     save_structure(bundle.model, directory)
     (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
     bundle.tokenizer.save_pretrained(directory)
@@ -74,11 +83,15 @@ def load_structure(directory: Path) -> D2VLM:
     return build_model(config, seed=0, backbone=backbone)
 
 
-def load_model(directory: Path) -> ModelBundle:
+def load_model(directory: Path, base: str | None = None) -> ModelBundle:
     """Read a model directory; half-precision weights are computed with in float32.
 
+    Args:
+        directory: a whole model, or an adapter.
+        base: where an adapter's base lies now, if it has moved: a folder or a hub id.
+
     Raises:
-        UserError: a file is missing, malformed, or made for another prompt.
+        UserError: a file is missing, malformed, or made for another prompt, or an adapter's base is.
     """
     contract = _read(directory / "contract.json", Contract)
     if contract.prompt_version != PROMPT_VERSION:
@@ -88,19 +101,26 @@ def load_model(directory: Path) -> ModelBundle:
         )
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"{directory}/tokenizer.json is missing: this is not a model directory")
-    model = load_structure(directory)
-    weights = _read_weights(directory / "model.safetensors")
+    stages = None
+    if (directory / RECORD).is_file():
+        backbone, stages = load_adapter(directory, base)
+        model = build_model(_read(directory / "config.json", ModelConfig), seed=0, backbone=backbone)
+        apply_changes(_stored_weights(model), directory)
+    else:
+        model = load_structure(directory)
+        _fill(model, directory / "model.safetensors")
+    model.eval()
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    return ModelBundle(model, tokenizer, contract, directory, directory_digest(directory), stages)
+
+
+def _fill(model: D2VLM, path: Path) -> None:
+    weights = {name: tensor.float() for name, tensor in read_tensors(path).items()}
     expected = _stored_weights(model)
     for name in sorted(weights.keys() | expected.keys()):
         if name not in weights or name not in expected or weights[name].shape != expected[name].shape:
-            raise UserError(
-                f"{directory}/model.safetensors does not fit config.json (first difference: {name})"
-            )
+            raise UserError(f"{path} does not fit config.json (first difference: {name})")
     model.load_state_dict(weights, strict=False)
-    model.eval()
-    return ModelBundle(
-        model, AutoTokenizer.from_pretrained(directory), contract, directory, directory_digest(directory)
-    )
 
 
 def directory_digest(directory: Path) -> str:
@@ -114,18 +134,6 @@ def _stored_weights(model: D2VLM) -> dict[str, Tensor]:
     if is_tied(model.backbone):
         state.pop("backbone.lm_head.weight")
     return state
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return {name: tensor.float() for name, tensor in load_file(path).items()}
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: this is not a model directory") from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); run the step that makes it again") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

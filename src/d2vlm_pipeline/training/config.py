@@ -30,6 +30,10 @@ Embeddings = Literal["new_tokens", "all", "none"]
 """Rows of the input and output embeddings that train: those of the tokens that evidence needs, all, none."""
 
 
+SavedAs = Literal["merged", "adapter"]
+"""A whole model, loadable by itself, or what tells it from its base, which must be there to load it."""
+
+
 class FullTuning(StrictModel):
     """Every weight of the backbone trains."""
 
@@ -41,6 +45,7 @@ class FrozenTuning(StrictModel):
 
     kind: Literal["frozen"] = "frozen"
     embeddings: Embeddings = "new_tokens"
+    save: SavedAs = "merged"
 
 
 class LoraTuning(StrictModel):
@@ -60,6 +65,7 @@ class LoraTuning(StrictModel):
     dropout: float = Field(default=0.05, ge=0, lt=1)
     targets: Literal["attention", "linear"] = "attention"
     embeddings: Embeddings = "new_tokens"
+    save: SavedAs = "merged"
 
 
 class TrainConfig(StrictModel):

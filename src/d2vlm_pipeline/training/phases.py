@@ -145,4 +145,4 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
 
 def _copy_of(start: ModelBundle) -> ModelBundle:
     """A model of its own to train: the one given stays what it was."""
-    return ModelBundle(copy.deepcopy(start.model), start.tokenizer, start.contract)
+    return ModelBundle(copy.deepcopy(start.model), start.tokenizer, start.contract, stages=start.stages)

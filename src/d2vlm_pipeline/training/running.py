@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.artifacts import UserError, derive_seed
+from d2vlm_pipeline.model.adapter import AdapterStage
 from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.model.checkpointing import checkpointed
+from d2vlm_pipeline.model.config import BackboneConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.training.accumulation import Count, StepResult
 from d2vlm_pipeline.training.align import align_step
-from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.config import FullTuning, TrainConfig
 from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.replay import Rescue
@@ -61,8 +63,18 @@ def run(
     config: TrainConfig,
     reference: D2VLM | None = None,
 ) -> Trained:
-    """Train the bundle's model in place; it is a plain model before and behind."""
+    """Train the bundle's model in place; it is a plain model before and behind.
+
+    Raises:
+        UserError: an adapter is to be saved of a backbone that cannot be loaded without it.
+    """
     model, compute = bundle.model, Compute.of(config)
+    as_adapter = not isinstance(config.tuning, FullTuning) and config.tuning.save == "adapter"
+    if as_adapter and isinstance(model.config.backbone, BackboneConfig):
+        raise UserError(
+            f"{phase}.tuning.save adapter: a {model.config.backbone.kind} has no base to load it with; set "
+            "it to merged"
+        )
     new_tokens = evidence_token_ids(bundle.tokenizer)
     rescue = None
     if config.replay_dir is not None:
@@ -70,10 +82,15 @@ def run(
         rescue = Rescue(folder, phase, model, reference, config, new_tokens, compute)
     step = compute.running(step_of(phase, model, config, reference))
     with (
-        tuned(model, config.tuning, new_tokens, derive_seed(config.seed, phase, "adapters") % 2**63),
+        tuned(
+            model, config.tuning, new_tokens, derive_seed(config.seed, phase, "adapters") % 2**63
+        ) as learned,
         compute.holding(model, reference),
         checkpointed(model.layers if config.gradient_checkpointing else []),
     ):
         watch = PreferenceWatch() if phase == "fpo" else None
         curve = run_phase(phase, model, step, data, config, watch, count_of(phase, config), rescue)
-    return Trained(bundle, curve)
+    stages = None
+    if as_adapter:
+        stages = (*(bundle.stages or ()), AdapterStage(learned, compute.is_mixed))
+    return Trained(replace(bundle, stages=stages), curve)

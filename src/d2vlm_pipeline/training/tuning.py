@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.model.adapter import Factors
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.tables import put_rows_back, train_rows
 from d2vlm_pipeline.training.config import Embeddings, FrozenTuning, FullTuning, LoraTuning
@@ -20,8 +21,10 @@ _ADAPTER = "default"
 @contextmanager
 def tuned(
     model: D2VLM, config: FullTuning | FrozenTuning | LoraTuning, new_tokens: Sequence[int], seed: int
-) -> Iterator[None]:
+) -> Iterator[dict[str, Factors]]:
     """Inside the block the configured weights train; behind it the model is the plain one, having learned.
+
+    What it yields then holds what adapters have added, by the weight's name.
 
     Args:
         model: changed in place.
@@ -32,15 +35,16 @@ def tuned(
     Raises:
         UserError: the backbone has no linear map of the kind that adapters are wanted for.
     """
+    learned: dict[str, Factors] = {}
     if isinstance(config, FullTuning):
-        yield
+        yield learned
         return
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     _prepare(model, config, new_tokens, seed)
-    yield
+    yield learned
     put_rows_back(model.backbone)
     if isinstance(config, LoraTuning):
-        _fold_adapters(model.backbone)
+        learned |= _fold_adapters(model.backbone)
     for parameter in trained:
         parameter.requires_grad_(True)
 
@@ -103,17 +107,22 @@ def _add_adapters(backbone: PreTrainedModel, config: LoraTuning, seed: int) -> N
 
 
 @torch.no_grad()
-def _fold_adapters(backbone: PreTrainedModel) -> None:
+def _fold_adapters(backbone: PreTrainedModel) -> dict[str, Factors]:
     """Add what the adapters have learned to the weights, and put the plain modules back."""
     from peft.tuners.lora import LoraLayer
 
+    found: dict[str, Factors] = {}
     for name, module in list(backbone.named_modules()):
         if isinstance(module, LoraLayer):
-            base = module.get_base_layer()
-            down, up = (part.get_parameter(f"{_ADAPTER}.weight") for part in (module.lora_A, module.lora_B))
-            base.weight += (up @ down * module.scaling[_ADAPTER]).to(base.weight.dtype)
+            base, scale = module.get_base_layer(), float(module.scaling[_ADAPTER])
+            up, down = (part.get_parameter(f"{_ADAPTER}.weight") for part in (module.lora_B, module.lora_A))
+            factors = Factors(up.detach(), down.detach(), scale)
+            weight = base.get_parameter("weight")
+            weight.copy_(factors.added_to(weight))
             backbone.set_submodule(name, base)
+            found[f"{name}.weight"] = factors
     del backbone.peft_config  # left there, the next phase's adapters would be taken for second ones
+    return found
 
 
 def _open_embeddings(backbone: PreTrainedModel, which: Embeddings, new_tokens: Sequence[int]) -> None:
