@@ -27,7 +27,6 @@ _SIZES = (
     "head_dim",
     "patch_size",
     "image_size",
-    "tie_word_embeddings",
 )
 _PARTS = ("text_config", "vision_config")
 
@@ -82,18 +81,25 @@ def find_architecture(path: str, revision: str | None, file: str | None = None) 
             f"{path}: its architecture is not on this machine; name a file with it in the parameter "
             "`architecture`, a folder in `path`, or load the model once where there is a network"
         )
-    if found is None or written is None:
-        return found or written
-    check_agreement(path, written, found)
+    if found is None:
+        return written
+    if written is not None:
+        _check(path, written, found)
     return found
 
 
-def check_agreement(path: str, written: PretrainedConfig, found: PretrainedConfig) -> None:
-    """Refuse a checkpoint that is another one than the plan was made for.
+def check_as_written(path: str, file: str | None, text: PretrainedConfig) -> None:
+    """Refuse a loaded language model that is another one than is written down for its path, if anything is.
 
     Raises:
         UserError: a size differs.
     """
+    written = _written(path, file)
+    if written is not None:
+        _check(path, written.get_text_config(), text)
+
+
+def _check(path: str, written: PretrainedConfig, found: PretrainedConfig) -> None:
     expected, given = _sizes(written), _sizes(found)
     for name in sorted(expected.keys() & given.keys()):
         if expected[name] != given[name]:

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.model.architectures import check_as_written
 from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, VLMConfig
 from d2vlm_pipeline.model.gguf import converted
 from d2vlm_pipeline.model.tokens import add_evidence_tokens
@@ -54,7 +55,8 @@ def pretrained(
     """A pretrained model in float32 and its tokenizer, both with the tokens that evidence needs.
 
     Raises:
-        UserError: nothing usable lies there, or the tokenizer cannot structure a prompt.
+        UserError: nothing usable lies there, or another architecture than was written down for it, or the
+            tokenizer cannot structure a prompt.
     """
     try:
         tokenizer, model = _load_vlm(config) if isinstance(config, VLMConfig) else _load_causal_lm(config)
@@ -63,6 +65,7 @@ def pretrained(
             f"backbone {config.name}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
             "language model and its tokenizer, or a hub id while there is a network"
         ) from None
+    check_as_written(config.name, config.architecture, model.config)
     added = add_evidence_tokens(tokenizer)
     if len(tokenizer) > len(_rows(model.get_input_embeddings())):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

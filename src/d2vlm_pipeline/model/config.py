@@ -56,13 +56,15 @@ class CausalLMConfig(StrictModel):
 
     ``path`` is a folder in the Hugging Face layout or the id of a hub repository, ``revision`` a commit, tag
     or branch of it; ``gguf`` names a GGUF file instead. New tokens start as the mean of the known ones.
-    Sliding windows are not applied: frames and branches bring masks of their own.
+    Sliding windows are not applied: frames and branches bring masks of their own. ``architecture`` is a file
+    like those in `model/assets/architectures`, for plans where the model itself is not at hand.
     """
 
     kind: Literal["causal_lm"] = "causal_lm"
     path: str | None = Field(default=None, min_length=1)
     revision: str | None = None
     gguf: GGUFConfig | None = None
+    architecture: str | None = None
     frame_attention: FrameAttention = "bidirectional"
 
     @model_validator(mode="after")
@@ -80,13 +82,15 @@ class CausalLMConfig(StrictModel):
 class VLMConfig(StrictModel):
     """A ready video-language model (Qwen2.5-VL, Qwen3-VL) with its tokenizer; its tower makes the features.
 
-    ``path`` and ``revision`` as for `CausalLMConfig`, the same that the encoder names. Its frames were causal
-    in training, each seeing those before it: other attention starts from states that it has never seen.
+    ``path``, ``revision`` and ``architecture`` as for `CausalLMConfig`; path and revision are the same that the
+    encoder names. Its frames were causal in training, each seeing those before it: other attention starts from
+    states that it has never seen.
     """
 
     kind: Literal["vlm"] = "vlm"
     path: str = Field(min_length=1)
     revision: str | None = None
+    architecture: str | None = None
     frame_attention: FrameAttention = "causal"
 
     @property

@@ -65,21 +65,30 @@ def language_half(path: str, revision: str | None, dtype: torch.dtype) -> Langua
         UserError: the checkpoint is of a type that is not known.
         OSError: nothing can be loaded from there.
     """
-    config = AutoConfig.from_pretrained(path, revision=revision)
-    if config.model_type not in KNOWN:
-        raise UserError(
-            f"backbone {path}: {config.model_type} is no video-language model of a known type "
-            f"({', '.join(KNOWN)}); use kind: causal_lm for a language model"
-        )
+    check_known(path, AutoConfig.from_pretrained(path, revision=revision))
     whole = AutoModelForImageTextToText.from_pretrained(path, revision=revision, dtype=dtype)
     with torch.device("meta"):
-        half = LanguageHalf(_text_config(whole.config))
+        half = LanguageHalf(text_config(whole.config))
     half.model, half.lm_head = whole.model.language_model, whole.lm_head
     half.model.config = half.config
     return half
 
 
-def _text_config(config: Any) -> PretrainedConfig:
+def check_known(path: str, config: PretrainedConfig) -> None:
+    """Refuse a checkpoint that is no video-language model of a known type.
+
+    Raises:
+        UserError: it is another model.
+    """
+    if config.model_type not in KNOWN:
+        raise UserError(
+            f"backbone {path}: {config.model_type} is no video-language model of a known type "
+            f"({', '.join(KNOWN)}); use kind: causal_lm for a language model"
+        )
+
+
+def text_config(config: Any) -> PretrainedConfig:
+    """Configuration of the language half of a checkpoint whose type is known."""
     text, vision = config.text_config, config.vision_config
     text.tie_word_embeddings = config.tie_word_embeddings
     text.frame_levels = 1

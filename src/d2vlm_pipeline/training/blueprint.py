@@ -14,8 +14,10 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model.architectures import find_architecture
 from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.build import build_model
-from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, ModelConfig
+from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, ModelConfig, VLMConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.gguf import converted
+from d2vlm_pipeline.model.vlm import LanguageHalf, check_known, text_config
 from d2vlm_pipeline.training.activations import Decoder
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning
 from d2vlm_pipeline.training.forecast import Parameters
@@ -61,18 +63,23 @@ def draw_blueprint(config: ModelConfig, tuning: FullTuning | FrozenTuning | Lora
 def _meta_model(config: ModelConfig, tuning: FullTuning | FrozenTuning | LoraTuning) -> Iterator[D2VLM]:
     with torch.device("meta"):
         try:
-            model = build_model(config, 0, meta_backbone(config.backbone))
+            model = build_model(config, 0, _backbone(config.backbone))
         except ValueError as error:
             raise UserError(f"model: {error}") from None
         with tuned(model, tuning, _NEW_TOKENS, 0):
             yield model
 
 
-def meta_backbone(config: BackboneConfig | CausalLMConfig) -> PreTrainedModel:
-    """The backbone's architecture, to be called where the default device is meta."""
+def _backbone(config: BackboneConfig | CausalLMConfig | VLMConfig) -> PreTrainedModel:
+    """The backbone's architecture, on the default device."""
     if isinstance(config, BackboneConfig):
         return tiny_llama(config)
-    return AutoModelForCausalLM.from_config(find_architecture(config.path, config.revision))
+    if isinstance(config, VLMConfig):
+        whole = find_architecture(config.path, config.revision, config.architecture)
+        check_known(config.path, whole)
+        return LanguageHalf(text_config(whole))
+    home = str(converted(config.gguf)) if config.gguf else config.name
+    return AutoModelForCausalLM.from_config(find_architecture(home, config.revision, config.architecture))
 
 
 def count_parts(model: D2VLM) -> dict[str, PartCount]:

@@ -133,15 +133,16 @@ def _buffers(parameters: Parameters, sharding: ShardingConfig, precision: Precis
     return buffers
 
 
-def strategies(sharding: ShardingConfig) -> dict[str, ShardingConfig]:
-    """Ways to use these GPUs, by name, each without offloading."""
-    alone = sharding.model_copy(update={"gpus": 1, "zero_stage": 0, "offload": "none"})
-    found = {"one GPU": alone}
-    if sharding.gpus > 1:
-        several = alone.model_copy(update={"gpus": sharding.gpus})
-        found["DDP"] = several
-        for stage in (1, 2, 3):
-            found[f"ZeRO-{stage}"] = several.model_copy(update={"zero_stage": stage})
-        found["ZeRO-2, offloaded"] = several.model_copy(update={"zero_stage": 2, "offload": "optimiser"})
-        found["ZeRO-3, offloaded"] = several.model_copy(update={"zero_stage": 3, "offload": "weights"})
-    return found
+def strategies(configured: ShardingConfig) -> dict[str, ShardingConfig]:
+    """Ways to use these GPUs, by name: the configured one, and those it can be compared with."""
+    alone = configured.model_copy(update={"gpus": 1, "zero_stage": 0, "offload": "none"})
+    found = [alone]
+    if configured.gpus > 1:
+        several = alone.model_copy(update={"gpus": configured.gpus})
+        stages = [several.model_copy(update={"zero_stage": stage}) for stage in (0, 1, 2, 3)]
+        offloaded = [
+            stages[2].model_copy(update={"offload": "optimiser"}),
+            stages[3].model_copy(update={"offload": "weights"}),
+        ]
+        found += [*stages, *offloaded]
+    return {sharding.name: sharding for sharding in [*found, configured]}

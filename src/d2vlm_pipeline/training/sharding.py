@@ -1,10 +1,10 @@
-"""How a phase spreads over GPUs, and the same in DeepSpeed's words."""
+"""Typed configuration of how a phase spreads over GPUs."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel
 
@@ -39,72 +39,11 @@ class ShardingConfig(StrictModel):
             raise ValueError(f"offload: {self.offload} needs zero_stage {needed} or more")
         return self
 
-
-class AdamSettings(StrictModel):
-    """The optimiser that DeepSpeed is to make; groups of parameters bring rates of their own."""
-
-    learning_rate: float = Field(gt=0)
-    betas: tuple[float, float]
-    weight_decay: float = Field(ge=0)
-
-
-def deepspeed_settings(
-    sharding: ShardingConfig,
-    adam: AdamSettings,
-    *,
-    micro_batch: int,
-    accumulation: int,
-    clip_norm: float,
-    bfloat16: bool,
-) -> dict[str, Any]:
-    """The configuration file of DeepSpeed: every value said, none left to be found out.
-
-    The schedule of the learning rate is the loop's own and not in it. Keys as in DeepSpeed 0.19
-    (deepspeed/runtime/config.py, deepspeed/runtime/zero/config.py).
-    """
-    return {
-        "train_batch_size": micro_batch * accumulation * sharding.gpus,
-        "train_micro_batch_size_per_gpu": micro_batch,
-        "gradient_accumulation_steps": accumulation,
-        "gradient_clipping": clip_norm,
-        "bf16": {"enabled": bfloat16},
-        "optimizer": {
-            "type": "AdamW",
-            "params": {
-                "lr": adam.learning_rate,
-                "betas": list(adam.betas),
-                "eps": 1e-8,
-                "weight_decay": adam.weight_decay,
-                # PyTorch's own: DeepSpeed's would be compiled on first use.
-                "torch_adam": sharding.offload == "none",
-            },
-        },
-        "zero_optimization": _zero(sharding),
-        "wall_clock_breakdown": False,
-    }
-
-
-def _zero(sharding: ShardingConfig) -> dict[str, Any]:
-    found: dict[str, Any] = {"stage": sharding.zero_stage}
-    if sharding.zero_stage == 0:
-        return found
-    found |= {
-        "overlap_comm": sharding.overlap_communication,
-        "contiguous_gradients": True,
-        "reduce_bucket_size": sharding.bucket_parameters,
-        "sub_group_size": 1_000_000_000,
-    }
-    in_cpu_memory = {"device": "cpu", "pin_memory": True}
-    if sharding.offload != "none":
-        found["offload_optimizer"] = in_cpu_memory
-    if sharding.zero_stage < 3:
-        return found | {"allgather_bucket_size": sharding.bucket_parameters}
-    if sharding.offload == "weights":
-        found["offload_param"] = in_cpu_memory
-    return found | {
-        "stage3_prefetch_bucket_size": sharding.bucket_parameters,
-        "stage3_max_live_parameters": sharding.live_parameters,
-        "stage3_max_reuse_distance": sharding.live_parameters,
-        "stage3_param_persistence_threshold": 100_000,
-        "stage3_gather_16bit_weights_on_model_save": True,
-    }
+    @property
+    def name(self) -> str:
+        """What a table calls it."""
+        if self.gpus == 1 and self.zero_stage == 0:
+            return "one GPU"
+        offloaded = {"none": "", "optimiser": ", optimiser offloaded", "weights": ", all offloaded"}
+        stage = f"ZeRO-{self.zero_stage}" if self.zero_stage else "DDP"
+        return f"{stage}{offloaded[self.offload]}"
