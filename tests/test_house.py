@@ -20,12 +20,13 @@ from d2vlm_pipeline.orchestration.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-ENVIRONMENTS = ["base", "smoke"]
+ENVIRONMENTS = ["base", "smoke", "gpu"]
 LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {
     "d2vlm ask": ["--env", "--json", "question", "video"],
     "d2vlm data check": ["--env", "--world"],
+    "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
 }
 CATALOG = {
@@ -104,13 +105,13 @@ def test_environments_share_no_folder() -> None:
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow", "globals"])
+@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow", "globals", "ray"])
 def test_every_kind_of_configuration_loads(env: str, kind: str) -> None:
     assert project_config(CONF, env)[kind]
 
 
 def test_every_yaml_file_is_read_by_some_kind_of_configuration() -> None:
-    kinds = ("catalog", "parameters", "mlflow", "promotion", "globals", "logging")
+    kinds = ("catalog", "parameters", "mlflow", "promotion", "globals", "logging", "ray")
     files = [path for path in CONF.rglob("*.yml") if "local" not in path.parts]
     assert files
     for path in files:
@@ -140,7 +141,9 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
             assert callable(import_object(entry[key]))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["data", "check", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ask", "--help"], ["plan", "--help"], ["data", "check", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from d2vlm_pipeline.cli import main; main({arguments})"
     assert imported_by(statement, [*LEARNING, "kedro", "mlflow", "pandas", "scipy"]) == []

@@ -45,6 +45,30 @@ def ask(video: Path, question: str, as_json: bool, env: str) -> None:
 
 
 @main.command()
+@click.option("--gpus", type=click.IntRange(min=1), help="Instead of what the phases say.")
+@click.option("--frames", type=click.IntRange(min=1), help="Of a clip; by default as many as it may have.")
+@click.option("--json", "as_json", is_flag=True, help="Print numbers, and DeepSpeed's settings, as JSON.")
+@_ENV
+def plan(env: str, gpus: int | None, frames: int | None, as_json: bool) -> None:
+    """Count what an environment will train and foretell the memory of its GPUs; loads nothing."""
+    import json
+
+    from d2vlm_pipeline.orchestration.project import find_project
+    from d2vlm_pipeline.orchestration.ray_settings import ray_settings
+    from d2vlm_pipeline.orchestration.summary import default_console
+    from d2vlm_pipeline.training.plan_table import plan_tables
+    from d2vlm_pipeline.training.planning import plan_environment
+
+    conf = find_project() / "conf"
+    found, ray = plan_environment(conf, env, gpus, frames), ray_settings(conf, env)
+    if as_json:
+        click.echo(json.dumps({**found.as_json(), "ray": ray.model_dump(mode="json")}, indent=2))
+    else:
+        for table in plan_tables(found):
+            default_console().print(table, soft_wrap=True)
+
+
+@main.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def replay(directory: Path) -> None:
     """Run a training step again that was saved because its loss or gradient was no number, and say why."""

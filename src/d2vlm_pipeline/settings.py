@@ -5,6 +5,7 @@ from d2vlm_pipeline.orchestration.hooks import (
     MlflowReportHooks,
     MlflowRunHooks,
     RunSummaryHooks,
+    StrategyHooks,
 )
 from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS
 from d2vlm_pipeline.orchestration.startup import prepare
@@ -13,7 +14,7 @@ __all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS"]
 
 prepare()  # sessions that are not started by the command line
 
-HOOKS = (MlflowRunHooks(), MlflowReportHooks(), MissingInputHooks(), RunSummaryHooks())
+HOOKS = (MlflowRunHooks(), MlflowReportHooks(), StrategyHooks(), MissingInputHooks(), RunSummaryHooks())
 
 # Nothing about a run leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

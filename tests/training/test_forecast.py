@@ -38,9 +38,12 @@ ASKED, ANSWERED = 8, 32
 WITHIN = 0.15
 
 
+FULL = FullTuning()
+
+
 @dataclass(frozen=True)
 class Case:
-    tuning: FullTuning | LoraTuning | FrozenTuning = FullTuning()
+    tuning: FullTuning | LoraTuning | FrozenTuning = FULL
     clips: int = 1
     frames: int = 64
     questions: int = 1
@@ -226,18 +229,16 @@ def test_more_of_anything_takes_more(larger: str, is_checkpointed: bool) -> None
 
 
 def test_checkpointing_takes_less() -> None:
-    decoder = draw_blueprint(llama(Case()), FullTuning()).decoder
+    decoder = draw_blueprint(llama(Case()), FULL).decoder
     shape = PassShape(2, 300, 3, 40, 20)
-    plain, short = (
-        activations(decoder, replace(shape, is_checkpointed=on), 2) for on in (False, True)
-    )
+    plain, short = (activations(decoder, replace(shape, is_checkpointed=on), 2) for on in (False, True))
     assert short.prefix + short.branches < 0.5 * (plain.prefix + plain.branches)
 
 
 def test_the_strategies_are_these() -> None:
     several = ["one GPU", "DDP", "ZeRO-1", "ZeRO-2", "ZeRO-3"]
-    offloaded = ["ZeRO-2, optimiser offloaded", "ZeRO-3, all offloaded"]
+    offloaded = ["ZeRO-2, states on CPU", "ZeRO-3, all on CPU"]
     assert list(strategies(ShardingConfig(gpus=4, zero_stage=2))) == [*several, *offloaded]
     assert list(strategies(ShardingConfig())) == ["one GPU"]
     unusual = ShardingConfig(gpus=4, zero_stage=1, offload="optimiser")
-    assert strategies(unusual)["ZeRO-1, optimiser offloaded"] == unusual
+    assert strategies(unusual)["ZeRO-1, states on CPU"] == unusual

@@ -76,16 +76,15 @@ def find_architecture(path: str, revision: str | None, file: str | None = None) 
     """
     written = _written(path, file)
     found = _fetched(path, revision)
-    if found is None and written is None:
+    if found is not None and written is not None:
+        _check(path, written, found)
+    known = found or written
+    if known is None:
         raise UserError(
             f"{path}: its architecture is not on this machine; name a file with it in the parameter "
             "`architecture`, a folder in `path`, or load the model once where there is a network"
         )
-    if found is None:
-        return written
-    if written is not None:
-        _check(path, written, found)
-    return found
+    return known
 
 
 def check_as_written(path: str, file: str | None, text: PretrainedConfig) -> None:

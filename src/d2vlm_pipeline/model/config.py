@@ -22,7 +22,7 @@ class BackboneConfig(StrictModel):
 
     kind: Literal["tiny_llama"] = "tiny_llama"
     hidden_size: PositiveInt = 192
-    layers: int = Field(default=6, ge=3)
+    layers: int = Field(default=5, ge=3)
     heads: PositiveInt = 4
     kv_heads: PositiveInt = 4
     intermediate_size: PositiveInt = 512
@@ -82,9 +82,9 @@ class CausalLMConfig(StrictModel):
 class VLMConfig(StrictModel):
     """A ready video-language model (Qwen2.5-VL, Qwen3-VL) with its tokenizer; its tower makes the features.
 
-    ``path``, ``revision`` and ``architecture`` as for `CausalLMConfig`; path and revision are the same that the
-    encoder names. Its frames were causal in training, each seeing those before it: other attention starts from
-    states that it has never seen.
+    ``path``, ``revision`` and ``architecture`` as for `CausalLMConfig`; path and revision are the same that
+    the encoder names. Its frames were causal in training, each seeing those before it: other attention starts
+    from states that it has never seen.
     """
 
     kind: Literal["vlm"] = "vlm"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from kedro.validation.type_extractor import TypeExtractor
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from d2vlm_pipeline.artifacts import UserError, validation_reason
 from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS, project_config
 from d2vlm_pipeline.orchestration.stages import in_order
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def check_pipelines(package: str, names: Iterable[str]) -> None:
@@ -56,6 +58,18 @@ def parameter_error(
         except ValidationError as error:
             return _described(conf, env, runtime_params, key, error)
     return None
+
+
+def typed_parameter(conf: Path, env: str | None, key: str, model: type[_Model]) -> _Model:
+    """One parameter of an environment as the model that nodes take it as.
+
+    Raises:
+        UserError: its value is refused; the message names file, key and reason.
+    """
+    try:
+        return model.model_validate(resolve_nested_dict_path(project_config(conf, env)["parameters"], key))
+    except ValidationError as error:
+        raise UserError(_described(conf, env, {}, key, error)) from None
 
 
 def _described(

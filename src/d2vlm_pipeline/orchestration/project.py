@@ -21,6 +21,7 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {
         "mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"],
+        "ray": ["ray*"],
         # The rules of promotion are parameters with a file of their own.
         "parameters": ["parameters*", "parameters*/**", "**/parameters*", "promotion*"],
     },

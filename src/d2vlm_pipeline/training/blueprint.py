@@ -140,8 +140,8 @@ def _adapters(layer: nn.Module, tuning: FullTuning | FrozenTuning | LoraTuning) 
         return 0, 0
     from peft.tuners.lora import LoraLayer
 
-    adapted = [module for module in layer.modules() if isinstance(module, LoraLayer)]
-    widths = [int(module.in_features) for module in adapted]
+    adapted = [module.get_base_layer() for module in layer.modules() if isinstance(module, LoraLayer)]
+    widths = [base.get_parameter("weight").shape[1] for base in adapted]
     # Without dropout, maps that read the same keep it once: the widths there are, each of them once or twice.
     reads = sum(widths) if tuning.dropout > 0 else sum(set(widths))
     return reads, tuning.rank * len(adapted)

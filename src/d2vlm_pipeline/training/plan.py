@@ -1,4 +1,4 @@
-"""What a configuration is going to train, and what it takes: counted and foretold before anything is loaded."""
+"""What a configuration will train and what that takes, counted and foretold before anything is loaded."""
 
 from __future__ import annotations
 

@@ -13,15 +13,19 @@ _GIB = 2**30
 
 
 def plan_tables(plan: Plan) -> Iterator[Table]:
-    """Parameters, tokens of a pass, and memory by strategy, for every phase."""
+    """Parameters, once for phases that train the same; tokens of a pass and memory, for every phase."""
+    shown: PhasePlan | None = None
     for name, phase in plan.phases.items():
-        yield _parameters(name, phase, plan.frame.parameters)
-        yield _pass(phase)
-        yield _memory(phase)
+        if shown is None or shown.counted.parts != phase.counted.parts:
+            alike = [other for other, of in plan.phases.items() if of.counted.parts == phase.counted.parts]
+            yield _parameters(", ".join(alike), phase, plan.frame.parameters)
+        yield _pass(name, phase)
+        yield _memory(name, phase)
+        shown = phase
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
@@ -38,9 +42,9 @@ def _parameters(name: str, phase: PhasePlan, encoder: int) -> Table:
     return table
 
 
-def _pass(phase: PhasePlan) -> Table:
+def _pass(name: str, phase: PhasePlan) -> Table:
     shape, config = phase.shape, phase.config
-    table = _table("one pass on one GPU", "", "number")
+    table = _table(f"{name}: one pass on one GPU", "", "number")
     rows = {
         "clips": shape.clips,
         "tokens up to the last frame, each clip": shape.prefix,
@@ -56,14 +60,20 @@ def _pass(phase: PhasePlan) -> Table:
     return table
 
 
-def _memory(phase: PhasePlan) -> Table:
+def _memory(name: str, phase: PhasePlan) -> Table:
     parts = ("weights", "gradients", "optimiser", "buffers", "step", "margin", "total")
+    labels = ("weights", "grads", "states", "buffers", "step", "margin", "total")
     cards = [f"{card} GB" for card in CARDS_GIB]
-    table = _table("GiB on each GPU, foretold (→ as configured)", "strategy", *parts, *cards)
-    for name, memory in phase.memory.items():
-        is_configured = name == phase.config.sharding.name
-        sizes = [f"{getattr(memory, part) / _GIB:.1f}" for part in parts]
+    table = _table(f"{name}: GiB on each GPU, foretold (→ as configured)", "strategy", *labels, *cards)
+    for way, memory in phase.memory.items():
+        is_configured = way == phase.config.sharding.name
+        sizes = [_gib(getattr(memory, part)) for part in parts]
         held = ["yes" if fits(memory, card) else "no" for card in CARDS_GIB]
-        label = f"→ {name}" if is_configured else f"  {name}"
+        label = f"→ {way}" if is_configured else f"  {way}"
         table.add_row(label, *sizes, *held, style="bold" if is_configured else None)
     return table
+
+
+def _gib(size: float) -> str:
+    gib = size / _GIB
+    return f"{gib:.1f}" if gib >= 10 else f"{gib:.2f}"

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
-from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.artifacts import StrictModel, UserError
 
 Offload = Literal["none", "optimiser", "weights"]
 ZeroStage = Literal[0, 1, 2, 3]
@@ -44,6 +44,23 @@ class ShardingConfig(StrictModel):
         """What a table calls it."""
         if self.gpus == 1 and self.zero_stage == 0:
             return "one GPU"
-        offloaded = {"none": "", "optimiser": ", optimiser offloaded", "weights": ", all offloaded"}
+        offloaded = {"none": "", "optimiser": ", states on CPU", "weights": ", all on CPU"}
         stage = f"ZeRO-{self.zero_stage}" if self.zero_stage else "DDP"
         return f"{stage}{offloaded[self.offload]}"
+
+
+def check_single_process(phase: str, sharding: ShardingConfig, env: str | None = None) -> None:
+    """Refuse what one process on one GPU does not do.
+
+    Raises:
+        UserError: the phase is to use several GPUs, or to partition or offload states.
+    """
+    if sharding.gpus == 1 and sharding.zero_stage == 0:
+        return
+    alone = f"{phase}.sharding.gpus=1,{phase}.sharding.zero_stage=0,{phase}.sharding.offload=none"
+    of_env = "" if env is None else f" --env {env}"
+    raise UserError(
+        f"{phase}.sharding: {sharding.name} on {sharding.gpus} GPUs needs a distributed run, which this "
+        f"version does not start; add `--params {alone}` to train on one GPU "
+        f"(`d2vlm plan{of_env} --gpus 1` says whether it fits)"
+    )

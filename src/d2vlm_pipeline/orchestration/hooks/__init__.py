@@ -4,5 +4,6 @@ from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
 from d2vlm_pipeline.orchestration.hooks.run_summary import RunSummaryHooks
+from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
 
-__all__ = ["MissingInputHooks", "MlflowReportHooks", "MlflowRunHooks", "RunSummaryHooks"]
+__all__ = ["MissingInputHooks", "MlflowReportHooks", "MlflowRunHooks", "RunSummaryHooks", "StrategyHooks"]

@@ -1,0 +1,40 @@
+"""Said before the first node runs: a phase is to be spread in a way that training does not know."""
+
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from pydantic import BaseModel
+
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.sharding import check_single_process
+
+_PARAMS = "params:"
+
+
+class StrategyHooks:
+    """Refuses a run whose training parameters ask for what a single process cannot do."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
+        """Check the phases of this run.
+
+        Raises:
+            UserError: one asks for several GPUs, or for partitioned states.
+        """
+        for name in sorted(pipeline.inputs()):
+            if name.startswith(_PARAMS):
+                for key, config in _phases(name.removeprefix(_PARAMS), catalog.load(name)):
+                    check_single_process(key, config.sharding, run_params.get("env"))
+
+
+def _phases(key: str, value: Any) -> list[tuple[str, TrainConfig]]:
+    """The configuration of a phase, or those within another one, by their full keys."""
+    if isinstance(value, TrainConfig):
+        return [(key, value)]
+    if not isinstance(value, BaseModel):
+        return []
+    return [found for name, part in value for found in _phases(f"{key}.{name}", part)]

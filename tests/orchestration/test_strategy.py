@@ -1,0 +1,50 @@
+"""A run that needs several processes ends before anything is loaded."""
+
+from typing import Any
+
+import pytest
+
+from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.orchestration.hooks import StrategyHooks
+from d2vlm_pipeline.pipelines import align, sft
+from d2vlm_pipeline.settings import HOOKS
+from d2vlm_pipeline.training.config import TrainConfig
+
+SEVERAL = TrainConfig.model_validate({"sharding": {"gpus": 4, "zero_stage": 2}})
+
+
+class Wrapping(StrictModel):
+    training: TrainConfig
+
+
+class Values:
+    """A catalog that holds parameters alone: whoever loads anything else fails."""
+
+    def __init__(self, **values: Any) -> None:
+        self._values = {f"params:{name}": value for name, value in values.items()}
+
+    def load(self, name: str) -> Any:
+        return self._values.get(name, {}) if name.startswith("params:") else pytest.fail(f"{name} was loaded")
+
+
+def check(pipeline: Any, **values: Any) -> None:
+    StrategyHooks().before_pipeline_run({"env": "gpu"}, pipeline, Values(**values))
+
+
+def test_one_gpu_is_let_through() -> None:
+    check(sft.create_pipeline(), sft=TrainConfig())
+
+
+def test_several_are_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"^sft\.sharding: ZeRO-2 on 4 GPUs needs a distributed run") as found:
+        check(sft.create_pipeline(), sft=SEVERAL)
+    assert "\n" not in str(found.value)
+
+
+def test_a_phase_within_other_parameters_is_found() -> None:
+    with pytest.raises(UserError, match=r"^align\.training\.sharding: .*align\.training\.sharding\.gpus=1"):
+        check(align.create_pipeline(), align=Wrapping(training=SEVERAL))
+
+
+def test_it_is_asked_in_every_run() -> None:
+    assert any(isinstance(hook, StrategyHooks) for hook in HOOKS)

@@ -1,0 +1,154 @@
+"""Plans of the project's environments: counted, foretold, and refused where they make no sense."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from d2vlm_pipeline.cli import main
+from d2vlm_pipeline.training.plan import Plan
+from d2vlm_pipeline.training.planning import plan_environment
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+QWEN = 3_754_622_976
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's own configuration, to be spoiled."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["plan", *arguments])
+
+
+def total(plan: Plan, phase: str = "sft", way: str = "ZeRO-2") -> float:
+    return plan.phases[phase].memory[way].total
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Plan:
+    return plan_environment(CONF, "gpu", None, None)
+
+
+def test_the_video_language_model_is_counted_to_the_parameter(gpu: Plan) -> None:
+    parts = gpu.phases["sft"].counted.parts
+    language = parts["decoder layers"].total + parts["embeddings and last norm"].total
+    assert language + gpu.frame.parameters == QWEN
+
+
+def test_what_trains_is_what_was_published(gpu: Plan) -> None:
+    """Adapters on attention, embeddings and heads; nothing else of the language model."""
+    parts = gpu.phases["sft"].counted.parts
+    width, key_value, rank, layers, words = 2048, 256, 128, 36, 151_936
+    adapters = layers * rank * (2 * (width + width) + 2 * (width + key_value))
+    assert parts["adapters"].trained == parts["adapters"].total == adapters
+    assert parts["embeddings and last norm"].trained == words * width
+    assert parts["decoder layers"].trained == 0
+    head = 2 * width + 2 * width * 1024 + 1024 + width
+    assert parts["heads"].trained == 2 * head
+
+
+def test_a_pass_is_as_long_as_its_frames_and_questions(gpu: Plan) -> None:
+    shape = gpu.phases["sft"].shape
+    assert shape.prefix == 32 + 350 * 4
+    assert (shape.clips, shape.questions, shape.branch, shape.supervised) == (1, 4, 192, 128)
+    assert gpu.phases["fpo"].shape.branch == 64 + 2 * 128
+
+
+def test_longer_clips_take_more_and_more_gpus_less(gpu: Plan) -> None:
+    assert total(plan_environment(CONF, "gpu", None, 700)) > total(gpu)
+    assert total(plan_environment(CONF, "gpu", 8, None)) < total(gpu)
+
+
+def test_the_default_fits_a_card_of_40_gb_on_one_gpu_too() -> None:
+    """What conf/gpu tells people to try."""
+    plan = plan_environment(CONF, "gpu", 1, None)
+    for phase in plan.phases.values():
+        assert list(phase.memory) == ["one GPU"]
+        assert phase.config.accumulation == 32
+        assert phase.memory["one GPU"].total < 40 * 2**30
+
+
+@pytest.mark.parametrize("env", ["base", "smoke"])
+def test_every_environment_has_a_plan(env: str) -> None:
+    plan = plan_environment(CONF, env, None, None)
+    assert plan.phases["sft"].counted.total.total == 2_766_798
+    assert plan.frame.parameters == 4_652_008
+
+
+def test_a_reference_model_lies_beside_the_one_that_trains(project: Path) -> None:
+    plain = plan_environment(project / "conf", "gpu", None, None)
+    file = project / "conf" / "gpu" / "parameters_training.yml"
+    file.write_text(file.read_text().replace("beta_text: 0.1,", "beta_text: 0.1, reference: true,"))
+    both = plan_environment(project / "conf", "gpu", None, None)
+    assert total(both, "fpo") > total(plain, "fpo") + 2 * 3_000_000_000
+    assert total(both) == total(plain)
+
+
+def test_the_tables_show_counts_and_cards(project: Path) -> None:
+    result = run("--env", "gpu")
+    assert result.exit_code == 0, result.output
+    for text in ("sft, fpo: parameters", "668,684,288", "→ ZeRO-2", "24 GB", "adapters", "1,432"):
+        assert text in result.stdout
+    assert "…" not in result.stdout
+
+
+def test_as_json_there_is_all_of_it(project: Path) -> None:
+    found: dict[str, Any] = json.loads(run("--env", "gpu", "--gpus", "8", "--json").stdout)
+    sft = found["phases"]["sft"]
+    assert found["encoder_parameters"] == 668_684_288
+    assert sft["deepspeed"]["train_batch_size"] == 32 == 8 * sft["accumulation"]
+    assert sft["memory"]["ZeRO-2"]["fits_80_gib"] is True
+    assert found["ray"]["address"] == "auto"
+    parts = [value for name, value in sft["memory"]["DDP"].items() if name.endswith("_bytes")]
+    assert sum(parts[:-1]) == pytest.approx(parts[-1], abs=10)
+
+
+def spoil(project: Path, file: str, old: str, new: str) -> None:
+    path = project / "conf" / "gpu" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+TRAINING, MODEL, RAY = "parameters_training.yml", "parameters_model.yml", "ray.yml"
+MODEL_ID = "Qwen/Qwen2.5-VL-3B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (TRAINING, "zero_stage: 2", "zero_stag: 2", "sft.sharding.zero_stag: Extra inputs are not permitted"),
+        (TRAINING, "micro_batch: 1", "micro_batch: 3", "sft: clips_per_step 32 does not divide among"),
+        (MODEL, "kind: vlm", "kind: llm", "model.backbone: Input tag 'llm'"),
+        (MODEL, "semantic_layer: 6", "semantic_layer: 60", "semantic_layer 60 must be below 36"),
+        (MODEL, MODEL_ID, "me/mine", "me/mine: its architecture is not on this machine"),
+        (RAY, "max_failures", "failures", "conf/gpu/ray.yml: ray.failures: Extra inputs are not permitted"),
+        (RAY, "PACK", "PACKED", "conf/gpu/ray.yml: ray.placement"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_its_file(
+    project: Path, file: str, old: str, new: str, said: str
+) -> None:
+    spoil(project, file, old, new)
+    result = run("--env", "gpu")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    if file == TRAINING:
+        assert result.stderr.startswith("conf/gpu/parameters_training.yml: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_gpus_that_clips_do_not_divide_among_are_one_line(project: Path) -> None:
+    result = run("--env", "gpu", "--gpus", "5")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("--gpus 5: sft: clips_per_step 32 does not divide among")
+    assert len(result.stderr.splitlines()) == 1

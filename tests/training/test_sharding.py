@@ -1,0 +1,87 @@
+"""How phases spread, in DeepSpeed's words; and what a single process refuses."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
+from d2vlm_pipeline.training.sharding import ShardingConfig, check_single_process
+
+
+def config(**sharding: Any) -> TrainConfig:
+    optim = {"learning_rate": 2e-5, "weight_decay": 0.1, "betas": (0.9, 0.95), "clip_norm": 0.5}
+    portions = {"clips_per_step": 32, "micro_batch": 2}
+    return TrainConfig.model_validate(
+        {**portions, "optim": optim, "precision": "bfloat16", "sharding": sharding}
+    )
+
+
+def values(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from values(value)
+    else:
+        yield tree
+
+
+WAYS = [
+    {"gpus": gpus, "zero_stage": stage, "offload": offload}
+    for gpus in (1, 4)
+    for stage in (0, 1, 2, 3)
+    for offload in ("none", "optimiser", "weights")
+    if stage >= {"none": 0, "optimiser": 1, "weights": 3}[offload]
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: ShardingConfig.model_validate(way).name)
+def test_nothing_is_left_for_deepspeed_to_guess(way: dict[str, Any]) -> None:
+    settings = deepspeed_settings(config(**way))
+    assert json.loads(json.dumps(settings)) == settings
+    assert "auto" not in list(values(settings)) and None not in list(values(settings))
+    batch = settings["train_micro_batch_size_per_gpu"] * settings["gradient_accumulation_steps"] * way["gpus"]
+    assert settings["train_batch_size"] == batch == 32
+    assert settings["zero_optimization"]["stage"] == way["zero_stage"]
+    assert ("offload_optimizer" in settings["zero_optimization"]) == (way["offload"] != "none")
+    assert ("offload_param" in settings["zero_optimization"]) == (way["offload"] == "weights")
+
+
+def test_the_phase_s_own_values_are_in_it() -> None:
+    settings = deepspeed_settings(config(gpus=4, zero_stage=2, bucket_parameters=1000))
+    adam = settings["optimizer"]["params"]
+    assert (adam["lr"], adam["betas"], adam["weight_decay"]) == (2e-5, [0.9, 0.95], 0.1)
+    assert settings["gradient_clipping"] == 0.5
+    assert settings["bf16"] == {"enabled": True}
+    assert settings["zero_optimization"]["reduce_bucket_size"] == 1000
+    single = config().model_copy(update={"precision": "float32"})
+    assert deepspeed_settings(single)["bf16"] == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("stage", "offload", "needed"), [(0, "optimiser", 1), (2, "weights", 3), (0, "weights", 3)]
+)
+def test_only_what_is_partitioned_can_be_offloaded(stage: int, offload: str, needed: int) -> None:
+    with pytest.raises(ValueError, match=f"offload: {offload} needs zero_stage {needed} or more"):
+        ShardingConfig.model_validate({"zero_stage": stage, "offload": offload})
+
+
+def test_unknown_keys_are_errors() -> None:
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        ShardingConfig.model_validate({"stage": 2})
+
+
+def test_one_process_on_one_gpu_is_fine() -> None:
+    check_single_process("sft", ShardingConfig())
+
+
+@pytest.mark.parametrize("way", [{"gpus": 4}, {"zero_stage": 2}, {"gpus": 2, "zero_stage": 3}])
+def test_what_needs_several_processes_is_refused_in_one_line_that_names_the_mend(way: dict[str, int]) -> None:
+    with pytest.raises(UserError) as found:
+        check_single_process("sft", ShardingConfig.model_validate(way), "gpu")
+    message = str(found.value)
+    assert "\n" not in message
+    assert "--params sft.sharding.gpus=1,sft.sharding.zero_stage=0" in message
+    assert "d2vlm plan --env gpu --gpus 1" in message
