@@ -60,7 +60,7 @@ def test_a_known_checkpoint_is_found_without_its_weights() -> None:
 
 
 def test_what_is_nowhere_is_one_line_with_the_mend() -> None:
-    with pytest.raises(UserError, match=r"^no/such: its architecture is not on this machine; name a") as found:
+    with pytest.raises(UserError, match=r"^no/such: its architecture is not on this machine; name") as found:
         find_architecture("no/such", None)
     assert "\n" not in str(found.value)
 

@@ -13,7 +13,13 @@ from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig
 from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, Response, pack
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
 from d2vlm_pipeline.training.accumulation import StepResult
-from d2vlm_pipeline.training.activations import Activations, PassShape, activations
+from d2vlm_pipeline.training.activations import (
+    Activations,
+    PassShape,
+    QFormer,
+    activations,
+    qformer_bytes,
+)
 from d2vlm_pipeline.training.blueprint import draw_blueprint
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning
 from d2vlm_pipeline.training.forecast import (
@@ -171,6 +177,24 @@ def test_it_is_foretold_for_other_architectures(architecture: str, tmp_path: Pat
     config, case = model_config(CausalLMConfig(path=path)), Case(frames=256)
     real = measured(config, case, AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32))
     assert foretold(config, case) == pytest.approx(real, rel=0.2)
+
+
+@pytest.mark.parametrize(("frames", "question"), [(16, 8), (16, 48)])
+def test_a_projector_that_reads_the_question_keeps_what_was_foretold(frames: int, question: int) -> None:
+    from d2vlm_pipeline.model.config import QFormerConfig
+    from d2vlm_pipeline.model.packing import pad_questions
+    from d2vlm_pipeline.model.qformer import QFormerProjector
+
+    config = QFormerConfig(layers=4, width=64, heads=4, inner=256, queries=8, dropout=0.0)
+    projector = QFormerProjector(config, channels=32, hidden_size=64, words=100)
+    asked = pad_questions([list(range(question))])
+    with LiveBytes() as live:
+        kept = projector(torch.zeros(1, frames, 10, 32), asked)
+    sizes = QFormer(4, 64, 256, 2, queries=8, question=question, tokens=10, channels=32)
+    # Nothing is dropped here, so there are no masks of what was.
+    masks = 2 * 4 * (8 + question) * 64 + 2 * 8 * 64
+    assert frames * (qformer_bytes(sizes, 4) - masks) == pytest.approx(live.now, rel=0.2)
+    assert kept.shape == (1, frames, 64)
 
 
 KEPT = Activations(prefix=3_000_000_000, branches=1_000_000_000, logits=500_000_000)

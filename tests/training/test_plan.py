@@ -74,7 +74,7 @@ def test_the_default_fits_a_card_of_40_gb_on_one_gpu_too() -> None:
     plan = plan_environment(CONF, "gpu", 1, None)
     for phase in plan.phases.values():
         assert list(phase.memory) == ["one GPU"]
-        assert phase.config.accumulation == 32
+        assert phase.passes == 32
         assert phase.memory["one GPU"].total < 40 * 2**30
 
 
@@ -106,7 +106,7 @@ def test_as_json_there_is_all_of_it(project: Path) -> None:
     found: dict[str, Any] = json.loads(run("--env", "gpu", "--gpus", "8", "--json").stdout)
     sft = found["phases"]["sft"]
     assert found["encoder_parameters"] == 668_684_288
-    assert sft["deepspeed"]["train_batch_size"] == 32 == 8 * sft["accumulation"]
+    assert sft["deepspeed"]["train_batch_size"] == 32 == 8 * sft["passes"]
     assert sft["memory"]["ZeRO-2"]["fits_80_gib"] is True
     assert found["ray"]["address"] == "auto"
     parts = [value for name, value in sft["memory"]["DDP"].items() if name.endswith("_bytes")]

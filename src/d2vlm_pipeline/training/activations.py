@@ -104,6 +104,34 @@ def activations(decoder: Decoder, shape: PassShape, compute: int) -> Activations
     )
 
 
+@dataclass(frozen=True)
+class QFormer:
+    """Sizes of a Q-Former: R queries and a question read the N tokens of a frame, C channels each."""
+
+    layers: int
+    width: int
+    inner: int
+    cross_every: int
+    queries: int
+    question: int
+    tokens: int
+    channels: int
+
+
+def qformer_bytes(sizes: QFormer, compute: int) -> int:
+    """What a Q-Former keeps of one frame: the layer of Korthikanti et al., without scores.
+
+    Attention 5 tensors and a mask, its norm 2, the MLP one of the stream's width with a mask and two of its
+    own; layers that look at the frame have a second attention, whose keys and values are the frame's.
+    """
+    read = sizes.queries + sizes.question
+    plain = read * (sizes.width * (8 * compute + 2) + 2 * sizes.inner * compute)
+    looking = sizes.queries * sizes.width * (7 * compute + 1) + 2 * sizes.tokens * sizes.width * compute
+    looks = -(-sizes.layers // sizes.cross_every)
+    aggregated = 4 * sizes.channels * (sizes.queries + sizes.tokens) * compute
+    return sizes.layers * plain + looks * looking + aggregated
+
+
 def _layer(decoder: Decoder, compute: int, tokens: int, rows: int, queries: int, keys: int) -> int:
     """One layer over so many tokens, whose attention has rows of queries that each see keys."""
     norms = _FLOAT32 * decoder.norms

@@ -8,9 +8,9 @@ from typing import Any
 
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.features import EncoderConfig
-from d2vlm_pipeline.model.config import ModelConfig, PoolConfig
+from d2vlm_pipeline.model.config import ModelConfig, PoolConfig, QFormerConfig, TokensConfig
 from d2vlm_pipeline.timeline import SamplingPolicy
-from d2vlm_pipeline.training.activations import PassShape, activations
+from d2vlm_pipeline.training.activations import PassShape, QFormer, activations, qformer_bytes
 from d2vlm_pipeline.training.blueprint import Blueprint, draw_blueprint
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
@@ -23,9 +23,6 @@ CARDS_GIB = (24, 40, 80)
 
 # What a chat template writes around a question and its answer.
 _TEMPLATE_TOKENS = 32
-# Qwen3-VL writes the time of every frame, and a token before and behind it.
-_TIMED_TOKENS = 9
-
 
 class Lengths(StrictModel):
     """How long clips and texts are taken to be.
@@ -46,6 +43,13 @@ class PhasePlan:
     counted: Blueprint
     shape: PassShape
     memory: dict[str, Memory]
+
+    @property
+    def passes(self) -> int:
+        """Of one GPU in a step."""
+        clips = self.config.clips_per_step // self.config.sharding.gpus
+        prefixes = clips * self.config.branches_per_clip // self.shape.questions
+        return -(-prefixes // self.shape.clips)
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,18 @@ def make_plan(
 def pass_shape(
     model: ModelConfig, frame: FrameFeatures, lengths: Lengths, config: TrainConfig, sides: int
 ) -> PassShape:
-    """Tokens of one pass on one GPU; ``sides`` are the responses to a question."""
-    per_frame = 1 if isinstance(model.projector, PoolConfig) else frame.tokens
+    """Tokens of one pass on one GPU; ``sides`` are the responses to a question.
+
+    Where the projector reads the question, every question has a prefix of its own.
+    """
+    per_frame = frame.tokens if isinstance(model.projector, TokensConfig) else 1
     return PassShape(
         clips=config.clips_per_pass,
         prefix=_TEMPLATE_TOKENS + lengths.frames * per_frame,
-        questions=config.branches_per_clip,
+        questions=1 if model.projector.reads_question else config.branches_per_clip,
         branch=lengths.question + sides * lengths.answer,
         supervised=sides * lengths.answer,
-        frame_bytes=lengths.frames * _bytes_per_frame(model, frame),
+        frame_bytes=lengths.frames * _bytes_per_frame(model, frame, lengths.question, config),
         is_checkpointed=config.gradient_checkpointing,
     )
 
@@ -125,12 +132,24 @@ def _memory(counted: Blueprint, shape: PassShape, config: TrainConfig, sharding:
     return forecast(counted.parameters, kept, sharding, precision, config.accumulation)
 
 
-def _bytes_per_frame(model: ModelConfig, frame: FrameFeatures) -> int:
-    """Features in float32; of a projector that learns, also its norm and its three tensors per cell."""
-    numbers = frame.tokens * frame.channels
-    if isinstance(model.projector, PoolConfig):
-        numbers += frame.tokens * (frame.channels + 3 * model.projector.cell_size)
-    return 4 * numbers
+def _bytes_per_frame(model: ModelConfig, frame: FrameFeatures, question: int, config: TrainConfig) -> int:
+    """Features in float32, and what a projector that learns keeps of them."""
+    projector, features = model.projector, 4 * frame.tokens * frame.channels
+    if isinstance(projector, PoolConfig):
+        return 2 * features + 4 * frame.tokens * 3 * projector.cell_size
+    if isinstance(projector, QFormerConfig):
+        sizes = QFormer(
+            layers=projector.layers,
+            width=projector.width,
+            inner=projector.inner,
+            cross_every=projector.cross_every,
+            queries=projector.queries,
+            question=min(question, projector.max_question_tokens),
+            tokens=frame.tokens,
+            channels=frame.channels,
+        )
+        return 2 * features + qformer_bytes(sizes, 4 if config.precision == "float32" else 2)
+    return features
 
 
 def _as_json(phase: PhasePlan) -> dict[str, Any]:
@@ -139,7 +158,7 @@ def _as_json(phase: PhasePlan) -> dict[str, Any]:
         "parameters": asdict(phase.counted.total),
         "shape": asdict(phase.shape),
         "clips_per_step": phase.config.clips_per_step,
-        "accumulation": phase.config.accumulation,
+        "passes": phase.passes,
         "strategy": phase.config.sharding.name,
         "memory": {name: _memory_as_json(memory) for name, memory in phase.memory.items()},
         "deepspeed": deepspeed_settings(phase.config),

@@ -51,7 +51,7 @@ def _pass(name: str, phase: PhasePlan) -> Table:
         "questions about each clip": shape.questions,
         "tokens of a question and what is answered": shape.branch,
         "tokens in all": shape.clips * (shape.prefix + shape.questions * shape.branch),
-        "passes of a GPU in a step": config.accumulation,
+        "passes of a GPU in a step": phase.passes,
         "GPUs": config.sharding.gpus,
         "clips of a step": config.clips_per_step,
     }
