@@ -93,7 +93,7 @@ def stepped(model: D2VLM, loss: Loss, attention: str) -> Callable[[], None]:
     return run
 
 
-def flops(run: Callable[[], None]) -> int:
+def flops(run: Callable[[], object]) -> int:
     """Of a step, with MATH attention: on a CPU fused attention counts as nothing."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run()

@@ -42,4 +42,5 @@ def pool_spans(states_BTD: Tensor, clip_E: Tensor, span_E2: Tensor) -> Tensor:
 def row_similarity(queries_QD: Tensor, keys_QTD: Tensor) -> Tensor:
     """As `similarity`, with one query for each row of keys, [Q, T]."""
     with exactly(queries_QD):
-        return torch.bmm(keys_QTD, queries_QD[:, :, None]).squeeze(-1) / math.sqrt(queries_QD.shape[-1])
+        every_Q1T = torch.bmm(queries_QD[:, None], keys_QTD.transpose(1, 2))
+    return every_Q1T.squeeze(1) / math.sqrt(queries_QD.shape[-1])

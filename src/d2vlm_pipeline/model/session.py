@@ -91,7 +91,7 @@ class Session:
         if not rows:
             return {}
         queries = self._model.query_head(self._match_QD)
-        logits = row_similarity(queries, self._state.keys_BTD)[rows].float().cpu().numpy()
+        logits = row_similarity(queries, self._state.keys_BTD).float().cpu().numpy()[rows]
         frames = self._frames_Q[rows]
         spans = select_spans(logits, frames, self._model.config.span)
         sure = interval_confidences(logits, frames, spans)
