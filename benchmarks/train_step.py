@@ -65,13 +65,18 @@ class Case:
 
 def cases(shape: Shape) -> list[Case]:
     """Both phases, preferences without packing, and several questions about one clip."""
-    single, pair, shared = examples(shape), examples(shape, answers=2), same_clip(shape, QUESTIONS)
+    pair, shared = examples(shape, answers=2), same_clip(shape, QUESTIONS)
     return [
-        Case("sft", single, False, _sft, published.sft_step),
+        sft_case(shape),
         Case("fpo", pair, False, _fpo, published.fpo_step),
         Case("fpo, unpacked", pair, False, _fpo, published.dpo_step),
         Case(f"{QUESTIONS} questions", shared, True, _sft, published.sft_step),
     ]
+
+
+def sft_case(shape: Shape) -> Case:
+    """A clip of its own for every question."""
+    return Case("sft", examples(shape), False, _sft, published.sft_step)
 
 
 def _sft(model: D2VLM, batch: PackedBatch) -> StepResult:
