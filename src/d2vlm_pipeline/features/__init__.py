@@ -10,6 +10,7 @@ from d2vlm_pipeline.features.extract import (
     load_store,
     save_store,
 )
+from d2vlm_pipeline.features.huggingface import HuggingFaceConfig
 from d2vlm_pipeline.features.store import ClipFeatures, FeatureStore, write_store
 from d2vlm_pipeline.features.vlm_tower import VLMTowerConfig
 
@@ -21,6 +22,7 @@ __all__ = [
     "FeatureStore",
     "FeatureStream",
     "FrameEncoder",
+    "HuggingFaceConfig",
     "StoredClips",
     "VLMTowerConfig",
     "build_encoder",

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
-from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.artifacts import StrictModel, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class EncoderConfig(StrictModel):
-    """Which encoder, at what resolution, pooled to what grid of tokens per frame.
+    """Which encoder, pooled to what grid of tokens per frame.
 
     A base class rather than a union: Kedro hands parameters over as models only where the type of the node's
     argument is one class.
     """
 
     kind: str
-    input_px: int = Field(ge=16)
     grid: int = Field(ge=2)
     batch_frames: int = Field(ge=1)
 
@@ -38,3 +42,30 @@ class EncoderConfig(StrictModel):
             named = {"kind": repr(value.get("kind")), "known": known}
             raise PydanticCustomError("kind", "no encoder of kind {kind}; use one of {known}", named)
         return kinds[value["kind"]].model_validate(value)
+
+
+def device_of(device: Device) -> str:
+    """Where an encoder computes: ``auto`` is the GPU where torch has one.
+
+    Raises:
+        UserError: a GPU is asked for, and torch has none.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("encoder.device is cuda, but torch finds no GPU; set it to auto or cpu")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def check_frames(frames_THWC: np.ndarray, side_px: int) -> None:
+    """Refuse frames of another size or type than an encoder reads.
+
+    Raises:
+        ValueError: they are not uint8 [T, side_px, side_px, 3].
+    """
+    if frames_THWC.dtype != "uint8" or frames_THWC.shape[1:] != (side_px, side_px, 3):
+        raise ValueError(
+            f"frames must be uint8 [T, {side_px}, {side_px}, 3], got {frames_THWC.dtype} {frames_THWC.shape}"
+        )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import digest_file, digest_json
-from d2vlm_pipeline.features.config import EncoderConfig
+from d2vlm_pipeline.features.config import EncoderConfig, check_frames
+from d2vlm_pipeline.features.huggingface import HuggingFaceConfig, HuggingFaceEncoder
 from d2vlm_pipeline.features.vlm_tower import VLMTower, VLMTowerConfig
 
 if TYPE_CHECKING:
@@ -53,8 +54,18 @@ class FrameEncoder(Protocol):
         ...
 
     @property
+    def input_px(self) -> int:
+        """Height and width of the frames that it reads."""
+        ...
+
+    @property
     def shape_NC(self) -> tuple[int, int]:
         """Tokens per frame and channels per token."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes, as torch names it."""
         ...
 
     def encode(self, frames_THWC: np.ndarray) -> np.ndarray:
@@ -68,6 +79,8 @@ def build_encoder(config: EncoderConfig) -> FrameEncoder:
         return EfficientNetLite0(config)
     if isinstance(config, VLMTowerConfig):
         return VLMTower(config)
+    if isinstance(config, HuggingFaceConfig):
+        return HuggingFaceEncoder(config)
     raise TypeError(f"no encoder is built from a {type(config).__name__}")
 
 
@@ -76,6 +89,16 @@ class EfficientNetLite0:
 
     def __init__(self, config: EfficientNetConfig) -> None:
         self._config = config
+
+    @property
+    def input_px(self) -> int:
+        """See `FrameEncoder.input_px`."""
+        return self._config.input_px
+
+    @property
+    def device(self) -> str:
+        """The CPU."""
+        return "cpu"
 
     @property
     def shape_NC(self) -> tuple[int, int]:
@@ -104,14 +127,9 @@ class EfficientNetLite0:
         Raises:
             ValueError: frames are not uint8 [T, input_px, input_px, 3].
         """
-        import numpy as np
         import torch
 
-        side = self._config.input_px
-        if frames_THWC.dtype != np.uint8 or frames_THWC.shape[1:] != (side, side, 3):
-            raise ValueError(
-                f"frames must be uint8 [T, {side}, {side}, 3], got {frames_THWC.dtype} {frames_THWC.shape}"
-            )
+        check_frames(frames_THWC, self.input_px)
         parts = []
         with torch.inference_mode():
             for start in range(0, len(frames_THWC), self._config.batch_frames):

@@ -39,11 +39,12 @@ def extract_features(
         UserError: a video that passed the probe can no longer be decoded.
     """
     accepted = sorted((row for row in rows if row.status == "ok"), key=lambda row: str(row.digest))
-    encoder_digest = build_encoder(config).digest
+    encoder = build_encoder(config)
+    encoder_digest, processes = encoder.digest, encoder_processes(encoder, workers)
     decoded = decode_many(
-        accepted, policy, config.input_px, limits, workers, path_of=lambda row: Path(row.path)
+        accepted, policy, encoder.input_px, limits, workers, path_of=lambda row: Path(row.path)
     )
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (config,)) as pool:
         pending: deque[tuple[VideoRow, TimeBase, Future[np.ndarray]]] = deque()
         for result in track(decoded, "extract features", total=len(accepted), unit="clip"):
             if len(result) == 2:
@@ -57,6 +58,11 @@ def extract_features(
                 yield _clip(*pending.popleft(), policy, encoder_digest)
         while pending:
             yield _clip(*pending.popleft(), policy, encoder_digest)
+
+
+def encoder_processes(encoder: FrameEncoder, workers: int) -> int:
+    """How many processes encode: on a GPU one, since each would hold the weights there again."""
+    return workers if encoder.device == "cpu" else 1
 
 
 def _clip(
@@ -139,7 +145,7 @@ class DecodedClips:
     def __init__(
         self, policy: SamplingPolicy, config: EncoderConfig, limits: DecodeLimits, keep: int = 8
     ) -> None:
-        self._policy, self._config, self._limits, self._keep = policy, config, limits, keep
+        self._policy, self._limits, self._keep = policy, limits, keep
         self._encoder = build_encoder(config)
         self._clips: dict[str, tuple[np.ndarray, TimeBase]] = {}
 
@@ -156,7 +162,7 @@ class DecodedClips:
         return self._clips[video]
 
     def _compute(self, video: str) -> tuple[np.ndarray, TimeBase]:
-        for result in decode_many([Path(video)], self._policy, self._config.input_px, self._limits, 1):
+        for result in decode_many([Path(video)], self._policy, self._encoder.input_px, self._limits, 1):
             if isinstance(result[1], VideoError):
                 raise result[1]
             _, frames_THWC, timebase = result

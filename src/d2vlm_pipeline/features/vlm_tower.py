@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import UserError, digest_json
-from d2vlm_pipeline.features.config import EncoderConfig
+from d2vlm_pipeline.features.config import Device, EncoderConfig, check_frames, device_of
 from d2vlm_pipeline.features.pretrained import first_line, pretrained_folder, read_settings, weight_files
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class VLMTowerConfig(EncoderConfig):
     input_px: int = Field(default=224, ge=16)
     grid: int = Field(default=2, ge=2)
     batch_frames: int = Field(default=8, ge=1)
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "auto"
 
     @property
     def digest(self) -> str:
@@ -77,6 +77,16 @@ class VLMTower:
                 f"encoder.grid is {config.grid}, but {config.input_px} pixels are {config.input_px // unit} "
                 f"tokens a side to {config.path}; lower it, or raise encoder.input_px"
             )
+
+    @property
+    def input_px(self) -> int:
+        """See `FrameEncoder.input_px`."""
+        return self._config.input_px
+
+    @property
+    def device(self) -> str:
+        """See `FrameEncoder.device`."""
+        return device_of(self._config.device)
 
     @property
     def shape_NC(self) -> tuple[int, int]:
@@ -109,7 +119,7 @@ class VLMTower:
 
     @cached_property
     def _tower(self) -> Any:
-        return _load(self._folder, self._settings).to(self._config.device)
+        return _load(self._folder, self._settings).to(self.device)
 
     def encode(self, frames_THWC: np.ndarray) -> np.ndarray:
         """See `FrameEncoder.encode`.
@@ -117,19 +127,14 @@ class VLMTower:
         Raises:
             ValueError: frames are not uint8 [T, input_px, input_px, 3].
         """
-        import numpy as np
         import torch
 
-        side = self._config.input_px
-        if frames_THWC.dtype != np.uint8 or frames_THWC.shape[1:] != (side, side, 3):
-            raise ValueError(
-                f"frames must be uint8 [T, {side}, {side}, 3], got {frames_THWC.dtype} {frames_THWC.shape}"
-            )
+        check_frames(frames_THWC, self.input_px)
         parts = []
         with torch.inference_mode():
             for start in range(0, len(frames_THWC), self._config.batch_frames):
                 batch = torch.from_numpy(frames_THWC[start : start + self._config.batch_frames])
-                parts.append(self._encode_batch(batch.to(self._config.device)).cpu())
+                parts.append(self._encode_batch(batch.to(self.device)).cpu())
         return torch.cat(parts).numpy()
 
     def _encode_batch(self, frames_THWC: torch.Tensor) -> torch.Tensor:

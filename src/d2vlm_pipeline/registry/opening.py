@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.timeline import ModelRef
 
 if TYPE_CHECKING:
@@ -22,15 +23,21 @@ def open_predictor(directory: Path, ref: ModelRef, limits: DecodeLimits | None =
         limits: budgets of decoding one video; the defaults where not given.
 
     Raises:
-        UserError: a file of the directory is malformed or made by other code.
+        UserError: a file of the directory is malformed or made by other code, or the encoder that it names
+            is not what it was in training.
     """
     from d2vlm_pipeline.evaluation.predictor import Predictor
-    from d2vlm_pipeline.features import DecodedClips
+    from d2vlm_pipeline.features import DecodedClips, build_encoder
     from d2vlm_pipeline.model import load_model
     from d2vlm_pipeline.video import DecodeLimits
 
     bundle = load_model(directory)
     contract = bundle.contract
+    if build_encoder(contract.encoder).digest != contract.encoder_digest:
+        raise UserError(
+            f"{directory}: trained on features of another {contract.encoder.kind} encoder than is here; "
+            "bring back its weights and settings, or train again"
+        )
     clips = DecodedClips(contract.sampling, contract.encoder, limits or DecodeLimits())
     return Predictor(bundle, clips, system=ref.name, ref=ref)
 
