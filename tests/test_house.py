@@ -222,3 +222,17 @@ def test_the_parameters_of_every_pipeline_are_right_for_it_alone(name: str, env:
 
     module = import_module(f"d2vlm_pipeline.pipelines.{name}")
     assert parameter_error(CONF, env, {}, {name: module.create_pipeline()}) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"encoder": {"kind": "huggingface", "path": "google/siglip2-base-patch16-224"}},
+        {"model": {"projector": {"kind": "qformer"}}},
+    ],
+)
+def test_another_kind_needs_its_own_keys_alone(given: dict[str, Any]) -> None:
+    """Parameters merge key by key: sizes of the default kind would be left for the other to stumble over."""
+    from d2vlm_pipeline.pipelines import align
+
+    assert parameter_error(CONF, "base", given, {"align": align.create_pipeline()}) is None

@@ -129,8 +129,8 @@ class HuggingFaceEncoder:
         # Models that always interpolate their positions, as DINOv2, read any size.
         if side != reads and "interpolate_pos_encoding" in signature(net.forward).parameters:
             raise UserError(
-                f"encoder {self._folder}: its preprocessor_config.json gives {side} pixels, but the model reads "
-                f"{reads}; fetch both again"
+                f"encoder {self._folder}: its preprocessor_config.json gives {side} pixels, but the model "
+                f"reads {reads}; fetch both again"
             )
         return net.to(self.device)
 
