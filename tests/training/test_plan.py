@@ -9,12 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from d2vlm_pipeline.cli import main
+from d2vlm_pipeline.training.frames import FrameFeatures
 from d2vlm_pipeline.training.plan import Plan
 from d2vlm_pipeline.training.planning import plan_environment
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
-QWEN = 3_754_622_976
+QWEN, PHI = 3_754_622_976, 3_821_079_552
 
 
 @pytest.fixture
@@ -43,6 +44,37 @@ def test_the_video_language_model_is_counted_to_the_parameter(gpu: Plan) -> None
     parts = gpu.phases["sft"].counted.parts
     language = parts["decoder layers"].total + parts["embeddings and last norm"].total
     assert language + gpu.frame.parameters == QWEN
+
+
+def test_the_plain_language_model_is_counted_to_the_parameter() -> None:
+    plan = plan_environment(CONF, "gpu_causal_lm", None, None)
+    parts = plan.phases["sft"].counted.parts
+    assert parts["decoder layers"].total + parts["embeddings and last norm"].total == PHI
+    assert plan.frame == FrameFeatures(tokens=16, channels=768, parameters=92_884_224)
+    # One fused map to queries, keys and values, and the one behind attention.
+    adapters = 32 * 128 * (3072 + 3 * 3072 + 3072 + 3072)
+    assert parts["adapters"].trained == adapters
+    assert plan.phases["sft"].shape.prefix == 32 + 350
+    assert plan.phases["sft"].memory["ZeRO-2"].total < 40 * 2**30
+
+
+def test_a_projector_that_reads_the_question_brings_a_prefix_for_each(project: Path) -> None:
+    file = project / "conf" / "gpu_causal_lm" / "parameters_model.yml"
+    pool = plan_environment(project / "conf", "gpu_causal_lm", None, None).phases["sft"]
+    text = file.read_text().replace("{kind: pool, cell_size: 384, dropout: 0.1}", "{kind: qformer}")
+    file.write_text(text)
+    reading = plan_environment(project / "conf", "gpu_causal_lm", None, None).phases["sft"]
+    assert (pool.shape.questions, pool.passes) == (4, 8)
+    assert (reading.shape.questions, reading.passes) == (1, 32)
+    assert reading.shape.frame_bytes > 10 * pool.shape.frame_bytes
+    # Twelve layers of BERT, without its words: 110 M less 24 M, and six layers' second attention.
+    assert reading.counted.parts["projector"].total > 100_000_000
+
+
+def test_both_environments_train_alike() -> None:
+    """The published settings are written down twice, since environments stand alone: the same both times."""
+    texts = [(CONF / env / "parameters_training.yml").read_text() for env in ("gpu", "gpu_causal_lm")]
+    assert texts[0] == texts[1]
 
 
 def test_what_trains_is_what_was_published(gpu: Plan) -> None:

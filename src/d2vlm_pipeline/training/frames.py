@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, PretrainedConfig
 
 from d2vlm_pipeline.features import EfficientNetConfig, EncoderConfig, VLMTowerConfig, build_encoder
+from d2vlm_pipeline.features.huggingface import HuggingFaceConfig
 from d2vlm_pipeline.model.architectures import find_architecture
 from d2vlm_pipeline.model.vlm import check_known, text_config
 
@@ -36,6 +38,9 @@ def frame_features(config: EncoderConfig) -> FrameFeatures:
         text = text_config(whole)
         channels = text.hidden_size * text.frame_levels
         return FrameFeatures(config.grid**2, channels, _size(_tower(whole.vision_config)))
+    if isinstance(config, HuggingFaceConfig):
+        image = _image_half(find_architecture(config.path, config.revision))
+        return FrameFeatures(config.grid**2, image.hidden_size, _size(_tower(image)))
     raise TypeError(f"no features are known of a {type(config).__name__}")
 
 
@@ -47,7 +52,12 @@ def _efficientnet() -> nn.Module:
     return network
 
 
-def _tower(config: object) -> nn.Module:
+def _image_half(config: PretrainedConfig) -> Any:
+    """Of a model of images and texts, its vision transformer; of one of images, itself."""
+    return config.vision_config if "vision_config" in config.to_dict() else config
+
+
+def _tower(config: Any) -> nn.Module:
     with torch.device("meta"):
         tower: nn.Module = AutoModel.from_config(config)
     return tower
