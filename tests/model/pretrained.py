@@ -49,7 +49,7 @@ def write_pretrained(
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>"]})
     tokenizer.chat_template = template
     config = AutoConfig.for_model(
-        architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES[architecture] | sizes
+        architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES.get(architecture, {}) | sizes
     )
     model = AutoModelForCausalLM.from_config(config)
     for parameter in model.parameters():

@@ -13,6 +13,7 @@ from d2vlm_pipeline.artifacts import UserError, atomic_directory
 from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import ModelBundle, load_model, save_model
 from d2vlm_pipeline.model.backbones import pretrained
+from d2vlm_pipeline.model.branches import ATTENTION
 from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig
 from d2vlm_pipeline.model.generate import PromptClip, PromptQuestion, generate, read_clips
 from d2vlm_pipeline.model.packing import Branch, Clip, Response, pack
@@ -166,6 +167,30 @@ def test_a_layer_that_does_not_exist_is_refused(llama: Path) -> None:
     config = ModelConfig(backbone=CausalLMConfig(path=str(llama)), semantic_layer=4)
     with pytest.raises(UserError, match="semantic_layer 4 must be below 4 layers"):
         fresh_model(config, [], SamplingPolicy(), EfficientNetConfig(), seed=0)
+
+
+def test_logits_are_those_of_the_library_s_own_pass(bundle: ModelBundle) -> None:
+    """Frames in causal order, one branch without evidence: a plain sequence of embeddings."""
+    model, asked = bundle.model, clip(bundle, 8, ("absent",))
+    model.config = model.config.model_copy(
+        update={"backbone": model.config.backbone.model_copy(update={"frame_attention": "causal"})}
+    )
+    batch = pack([asked], bundle.tokens.pad)
+    with torch.no_grad():
+        logits, _ = outputs(bundle, batch)
+        text = model.embed(torch.cat([batch.prefix_ids_BP[0], batch.suffix_ids_S]))
+        slots = batch.frame_slot_BP[0].nonzero().squeeze(1)
+        text[slots] = model.project(batch.features_BTNC)[0, :, 0]
+        model.backbone.set_attn_implementation("eager")
+        theirs = model.backbone(inputs_embeds=text[None]).logits[0, batch.prefix_ids_BP.shape[1] :]
+    model.backbone.set_attn_implementation(ATTENTION)
+    torch.testing.assert_close(logits, theirs[batch.token_row_N], atol=2e-4, rtol=1e-4)
+
+
+def test_a_backbone_that_caps_its_attention_is_refused(tmp_path: Path) -> None:
+    home = write_pretrained(tmp_path, "gemma2", head_dim=8)
+    with pytest.raises(UserError, match="caps its attention logits; choose one that does not"):
+        fresh(home)
 
 
 @pytest.mark.parametrize(

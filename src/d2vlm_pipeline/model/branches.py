@@ -117,8 +117,10 @@ def use_branch_attention(backbone: PreTrainedModel) -> None:
     """Let a backbone attend as here; without a layout it attends as it would have.
 
     Raises:
-        ValueError: its attention cannot be replaced.
+        ValueError: its attention cannot be replaced, or does what fused attention cannot.
     """
+    if backbone.config.to_dict().get("attn_logit_softcapping"):
+        raise ValueError(f"{type(backbone).__name__} caps its attention logits; choose one that does not")
     backbone.set_attn_implementation(ATTENTION)
     if backbone.config._attn_implementation != ATTENTION:
         raise ValueError(f"{type(backbone).__name__} does not let its attention be replaced")
