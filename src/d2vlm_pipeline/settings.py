@@ -14,7 +14,7 @@ __all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS"]
 
 prepare()  # sessions that are not started by the command line
 
-HOOKS = (MlflowRunHooks(), MlflowReportHooks(), StrategyHooks(), MissingInputHooks(), RunSummaryHooks())
+HOOKS = (MlflowRunHooks(), MlflowReportHooks(), MissingInputHooks(), StrategyHooks(), RunSummaryHooks())
 
 # Nothing about a run leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
