@@ -7,13 +7,13 @@ import gguf
 import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFReader
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from d2vlm_pipeline.artifacts import UserError, verify
 from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import gguf as conversion
 from d2vlm_pipeline.model.config import CausalLMConfig, GGUFConfig, ModelConfig
-from d2vlm_pipeline.model.gguf import converted
+from d2vlm_pipeline.model.gguf import converted, gguf_architecture
 from d2vlm_pipeline.model.start import fresh_model
 from d2vlm_pipeline.model.tokens import PromptTokens
 from d2vlm_pipeline.timeline import SamplingPolicy
@@ -39,6 +39,15 @@ def logits(home: Path) -> torch.Tensor:
 def test_the_converted_model_computes_what_the_original_does(plain: tuple[Path, Path, Path]) -> None:
     _, original, home = plain
     torch.testing.assert_close(logits(home), logits(original), atol=1e-5, rtol=1e-4)
+
+
+def test_the_architecture_is_known_without_unpacking(plain: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    file, original, _ = plain
+    known = gguf_architecture(GGUFConfig(file=str(file), cache=str(tmp_path / "unused")))
+    expected = AutoConfig.from_pretrained(original)
+    for name in ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"):
+        assert getattr(known, name) == getattr(expected, name)
+    assert not (tmp_path / "unused").exists()
 
 
 def test_the_folder_is_sealed_and_names_its_content(plain: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def pairs(of: Sequence[Sample]) -> list[PreferencePair]:
 def config(steps: int = 30, seed: int = 0, **changes: Any) -> TrainConfig:
     optim = OptimConfig(learning_rate=changes.pop("learning_rate", 1e-2))
     given = {"clips_per_step": 2, "branches_per_clip": 5, "threads": 1, "log_every": 5, "optim": optim}
-    return TrainConfig(steps=steps, seed=seed, **given | changes)
+    return TrainConfig.model_validate({"steps": steps, "seed": seed, **given, **changes})
 
 
 def weights(bundle: ModelBundle) -> dict[str, list[float]]:
@@ -178,6 +178,12 @@ def test_alignment_learns_captions_words_and_matches(clips: StoredClips) -> None
     for name in ("loss", "caption", "seen_words", "read_words", "match"):
         before, after = first_and_last(trained.curve, name)
         assert after < 0.9 * before, name
+
+
+def test_several_gpus_are_refused_without_kedro_too(clips: StoredClips) -> None:
+    several = config(clips_per_step=4, sharding={"gpus": 4})
+    with pytest.raises(UserError, match=r"^sft\.sharding: DDP on 4 GPUs needs a distributed run"):
+        train_sft(start(), samples(), clips, several)
 
 
 def test_nothing_to_train_on_is_said(clips: StoredClips) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from d2vlm_pipeline.artifacts import UserError, atomic_directory, digest_file, digest_json, is_complete
 from d2vlm_pipeline.model.config import GGUFConfig
@@ -37,6 +44,19 @@ def converted(source: GGUFConfig) -> Path:
         with atomic_directory(home) as folder:
             _convert(file, folder)
     return home
+
+
+def gguf_architecture(source: GGUFConfig) -> PretrainedConfig:
+    """Configuration of a GGUF file's model; nothing is unpacked.
+
+    Raises:
+        UserError: as `converted`.
+    """
+    file = gguf_file(source)
+    try:
+        return AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(file, error) from None
 
 
 def gguf_file(source: GGUFConfig) -> Path:
@@ -84,14 +104,16 @@ def _convert(file: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{file}: not a causal language model that can be unpacked ({reason}); use another"
-        ) from None
+        raise _unreadable(file, error) from None
     tokenizer.model_max_length = model.config.max_position_embeddings
     _restore(tokenizer, _metadata(file))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UserError(f"{file}: not a causal language model that can be unpacked ({reason}); use another")
 
 
 def _restore(tokenizer: PreTrainedTokenizerBase, pre: str) -> None:

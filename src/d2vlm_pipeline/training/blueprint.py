@@ -16,7 +16,7 @@ from d2vlm_pipeline.model.backbones import tiny_llama
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, ModelConfig, VLMConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.gguf import converted
+from d2vlm_pipeline.model.gguf import gguf_architecture
 from d2vlm_pipeline.model.vlm import LanguageHalf, check_known, text_config
 from d2vlm_pipeline.training.activations import Decoder
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning
@@ -78,8 +78,10 @@ def _backbone(config: BackboneConfig | CausalLMConfig | VLMConfig) -> PreTrained
         whole = find_architecture(config.path, config.revision, config.architecture)
         check_known(config.path, whole)
         return LanguageHalf(text_config(whole))
-    home = str(converted(config.gguf)) if config.gguf else config.name
-    return AutoModelForCausalLM.from_config(find_architecture(home, config.revision, config.architecture))
+    if config.gguf:
+        return AutoModelForCausalLM.from_config(gguf_architecture(config.gguf))
+    found = find_architecture(config.name, config.revision, config.architecture)
+    return AutoModelForCausalLM.from_config(found)
 
 
 def count_parts(model: D2VLM) -> dict[str, PartCount]:

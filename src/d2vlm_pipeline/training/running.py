@@ -21,6 +21,7 @@ from d2vlm_pipeline.training.config import FullTuning, TrainConfig
 from d2vlm_pipeline.training.loop import Curve, run_phase
 from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.replay import Rescue
+from d2vlm_pipeline.training.sharding import check_single_process
 from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from d2vlm_pipeline.training.watch import PreferenceWatch
@@ -66,8 +67,10 @@ def run(
     """Train the bundle's model in place; it is a plain model before and behind.
 
     Raises:
-        UserError: an adapter is to be saved of a backbone that cannot be loaded without it.
+        UserError: an adapter is to be saved of a backbone that cannot be loaded without it, or the phase is
+            to use several GPUs.
     """
+    check_single_process(phase, config.sharding)
     model, compute = bundle.model, Compute.of(config)
     as_adapter = not isinstance(config.tuning, FullTuning) and config.tuning.save == "adapter"
     if as_adapter and isinstance(model.config.backbone, BackboneConfig):
