@@ -69,8 +69,13 @@ def _asked_words(sample: Sample) -> frozenset[str]:
     return words
 
 
+def content_words(text: str) -> list[str]:
+    """The words of a text that say what happens, in their order."""
+    return [word for word in _WORD.findall(text.lower()) if word not in _FUNCTION_WORDS]
+
+
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower())) - _FUNCTION_WORDS
+    return frozenset(content_words(text))
 
 
 def _denied(donor: Sample, video: str, name: str, answer: str) -> Sample:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore
@@ -15,12 +17,37 @@ from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.video import VideoRow
 
+if TYPE_CHECKING:
+    from d2vlm_pipeline.training.phases import Trained
+
 
 class AlignConfig(StrictModel):
-    """Alignment: the training phase, and how many single frames of a clip are captioned in a step."""
+    """Alignment: up to three phases, one after the other; each is left out where it is null.
 
-    training: TrainConfig = TrainConfig()
+    Attributes:
+        naming: the projector alone: frames take on the embeddings of their captions' words. For a pretrained
+            language model, whose embeddings mean something.
+        finding: words of captions find their frames; only the layers run that evidence reads.
+        training: six tasks on captions through the whole backbone, for one that starts from nothing.
+        frames_per_clip: single frames of a clip that `training` captions in a step.
+    """
+
+    naming: TrainConfig | None = None
+    finding: TrainConfig | None = None
+    training: TrainConfig | None = TrainConfig()
     frames_per_clip: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> Self:
+        if not self.phases:
+            raise ValueError("give at least one of naming, finding, training")
+        return self
+
+    @property
+    def phases(self) -> dict[str, TrainConfig]:
+        """The phases that take place, by name, in order."""
+        given = {"naming": self.naming, "finding": self.finding, "training": self.training}
+        return {name: phase for name, phase in given.items() if phase is not None}
 
 
 def align_backbone(
@@ -33,12 +60,21 @@ def align_backbone(
     config: AlignConfig,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
-    """Train tokenizer and backbone on captions alone."""
+    """Train projector, tokenizer and backbone on captions alone."""
     from d2vlm_pipeline.model.start import fresh_model
-    from d2vlm_pipeline.training.phases import train_align
+    from d2vlm_pipeline.training.phases import train_align, train_finding, train_naming
 
-    training = config.training.model_copy(update={"threads": compute.threads})
-    start = fresh_model(model, samples, sampling, encoder, training.seed)
+    train: dict[str, Callable[..., Trained]] = {
+        "naming": train_naming,
+        "finding": train_finding,
+        "training": partial(train_align, frames_per_clip=config.frames_per_clip),
+    }
+    seed = next(iter(config.phases.values())).seed
+    bundle = fresh_model(model, samples, sampling, encoder, seed)
     clips = stored_clips(store, rows, sampling, encoder)
-    trained = train_align(start, samples, clips, training, config.frames_per_clip)
-    return trained.bundle, {"schema": 1, "points": trained.curve.points}
+    points: list[dict[str, float]] = []
+    for name, phase in config.phases.items():
+        trained = train[name](bundle, samples, clips, phase.model_copy(update={"threads": compute.threads}))
+        bundle, done = trained.bundle, points[-1]["step"] if points else 0.0
+        points += [{**point, "step": done + point["step"]} for point in trained.curve.points]
+    return bundle, {"schema": 1, "points": points}
