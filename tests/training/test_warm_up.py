@@ -1,6 +1,5 @@
 """Naming and finding: what a pretrained language model is taught of frames before it is asked anything."""
 
-import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +9,16 @@ import torch
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
 from d2vlm_pipeline.model import ModelBundle, build_model
-from d2vlm_pipeline.model.config import ProjectorConfig
+from d2vlm_pipeline.model.config import PoolConfig
+from d2vlm_pipeline.model.encoding import BranchEncoder
+from d2vlm_pipeline.model.packing import Clip, pack
+from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.timeline import Sample
-from d2vlm_pipeline.training.config import LoraTuning, OptimConfig, TrainConfig
-from d2vlm_pipeline.training.finding import FindingEncoder, captions_of, finding_step
-from d2vlm_pipeline.training.naming import named_frames
-from d2vlm_pipeline.training.phases import train_finding, train_naming
+from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
+from d2vlm_pipeline.training.finding import ReadClip, read_clips, standardise
+from d2vlm_pipeline.training.naming import WordSpace
 from d2vlm_pipeline.training.shown import ShownClip, shown_clips
+from d2vlm_pipeline.training.warm_up import train_finding, train_naming
 from model import tiny
 
 FRAMES = {"a.mp4": 8, "b.mp4": 6}
@@ -38,7 +40,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> StoredClips:
 
 
 def start() -> ModelBundle:
-    projector = ProjectorConfig(cell_size=8, dropout=0.0, context_frames=1)
+    projector = PoolConfig(cell_size=8, dropout=0.0, context_frames=1)
     config = tiny.config(projector=projector, match_layer=-3)
     return ModelBundle(build_model(config, seed=0).eval(), tiny.tokenizer(), tiny.contract())
 
@@ -74,53 +76,79 @@ def test_naming_trains_the_projector_alone(clips: StoredClips) -> None:
 def test_a_frame_is_named_by_the_mean_of_its_words(clips: StoredClips) -> None:
     bundle = start()
     clip = shown(clips, bundle)[0]
-    named = named_frames([clip], bundle.model, bundle.tokenizer)[0]
-    at = next(place for place, captions in enumerate(clip.shown) if captions)
+    named = WordSpace.of_model(bundle.model, bundle.tokenizer).frames(clip)
+    at = next(place for place, captions in enumerate(clip.shown) if len(captions) == 2)
     ids = bundle.tokenizer.encode(f" {' and '.join(clip.shown[at])}", add_special_tokens=False)
-    table = bundle.model.backbone.get_input_embeddings().weight
-    torch.testing.assert_close(named[at], table[ids].mean(0).detach())
+    table = bundle.model.backbone.get_input_embeddings().weight.detach()
+    torch.testing.assert_close(named[at], table[ids].mean(0))
 
 
-@pytest.mark.parametrize("tuning", [{"kind": "full"}, LoraTuning(rank=2, targets="linear")])
-def test_finding_is_learned_and_leaves_the_layers_above_alone(clips: StoredClips, tuning: object) -> None:
-    begun = start()
-    trained = train_finding(begun, samples(), clips, config(tuning=tuning))
-    assert trained.curve.points[-1]["finding"] < 0.9 * trained.curve.points[0]["finding"]
-    before, after = begun.model, trained.bundle.model
-    assert len(after.layers) == len(before.layers)
-    last = [dict(model.layers[-1].named_parameters()) for model in (before, after)]
-    assert all(torch.equal(last[0][name], weight) for name, weight in last[1].items())
-    assert any(
-        not torch.equal(one, other)
-        for one, other in zip(before.layers[0].parameters(), after.layers[0].parameters(), strict=True)
-    )
-
-
-def test_a_query_finds_the_frames_whose_caption_holds_all_its_words(clips: StoredClips) -> None:
+def test_in_the_space_for_matching_a_point_meets_itself_with_four_logits(clips: StoredClips) -> None:
     bundle = start()
-    clip = ShownClip(
-        torch.zeros(3, 2, 4).numpy(),
-        bundle.layout.prefix([0.0, 1.0, 2.0]),
-        [["a red ball enters"], ["a red ball enters", "a blue car leaves"], []],
-    )
-    encoder = FindingEncoder(bundle.tokenizer, bundle.tokens, queries_per_clip=60)
-    batch = encoder.batch([clip], captions_of([clip]), random.Random(0))
-    found = {tuple(row) for row in batch.query_label_MT.int().tolist()}
-    assert found == {(1, 1, 0), (0, 1, 0)}
-    assert len(batch.query_label_MT) == 60 and len(batch.token_row_N) == 0
+    found = shown(clips, bundle)
+    space = WordSpace.of_model(bundle.model, bundle.tokenizer).matching(found)
+    frames = torch.cat([space.frames(clip) for clip in found])
+    torch.testing.assert_close(frames.mean(0), torch.zeros(32), atol=1e-5, rtol=0.0)
+    own = frames.square().sum(-1).mean() / 32**0.5
+    assert float(own) == pytest.approx(4.0, rel=1e-4)
+
+
+def test_finding_trains_the_two_heads_alone(clips: StoredClips) -> None:
+    begun = start()
+    trained = train_finding(begun, samples(), clips, config(steps=60))
+    first, last = trained.curve.points[0], trained.curve.points[-1]
+    for name in ("finding", "seen", "read"):
+        assert last[name] < 0.9 * first[name], name
+    assert changed(begun, trained.bundle) == {"query_head", "key_head"}
+    assert len(trained.bundle.model.layers) == 4
+
+
+def read(clips: StoredClips, bundle: ModelBundle, queries: int, seed: int = 0) -> list[ReadClip]:
+    found = shown(clips, bundle)
+    space = WordSpace.of_model(bundle.model, bundle.tokenizer).matching(found)
+    return read_clips(bundle.model, bundle.tokens, found, space, queries, seed)
+
+
+def test_a_query_finds_the_frames_whose_caption_holds_all_its_words() -> None:
+    bundle = start()
+    shown = [["a red ball enters"], ["a red ball enters", "a blue car leaves"], []]
+    clip = ShownClip(tiny.features(3).numpy(), bundle.layout.prefix([0.0, 1.0, 2.0]), shown)
+    space = WordSpace.of_model(bundle.model, bundle.tokenizer)
+    (found,) = read_clips(bundle.model, bundle.tokens, [clip], space, 60, seed=0)
+    assert {tuple(row) for row in found.label_MT.int().tolist()} == {(1, 1, 0), (0, 1, 0)}
+    assert found.read_MD.shape == found.queries_MD.shape == (60, 32)
+
+
+def test_what_is_read_depends_on_the_seed_alone(clips: StoredClips) -> None:
+    bundle = start()
+    one, again, other = (read(clips, bundle, 6, seed) for seed in (0, 0, 1))
+    assert all(torch.equal(a.queries_MD, b.queries_MD) for a, b in zip(one, again, strict=True))
+    assert not all(torch.equal(a.queries_MD, b.queries_MD) for a, b in zip(one, other, strict=True))
 
 
 def test_the_shallow_model_finds_what_the_whole_one_does(clips: StoredClips) -> None:
     bundle = start()
-    encoder = FindingEncoder(bundle.tokenizer, bundle.tokens, queries_per_clip=4)
-    found = shown(clips, bundle)
-    batch = encoder.batch(found, captions_of(found), random.Random(0))
-    whole = finding_step(bundle.model, batch).loss
-    with bundle.model.shallow():
-        assert len(bundle.model.layers) < 4
-        shallow = finding_step(bundle.model, batch).loss
+    bundle_of = BranchEncoder(bundle.tokenizer, bundle.tokens, SFTConfig())
+    prefix = bundle.layout.prefix(tiny.clock(8).times_s)
+    batch = pack([Clip(prefix, tiny.features(8), [bundle_of.sample(tiny.sample("dvc"), tiny.clock(8))])])
+    with torch.no_grad():
+        whole, _ = bundle.model(batch)
+        with bundle.model.shallow():
+            assert len(bundle.model.layers) == 3
+            shallow, _ = bundle.model(batch)
     assert len(bundle.model.layers) == 4
-    torch.testing.assert_close(shallow, whole)
+    torch.testing.assert_close(shallow.similarity_MT, whole.similarity_MT)
+
+
+def test_a_standardised_head_sees_every_channel_alike() -> None:
+    head = start().model.query_head
+    states = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    states = states * torch.linspace(0.01, 5.0, 32) + 10.0 * torch.arange(32)
+    standardise(head, states)
+    with torch.no_grad():
+        normed = head.get_submodule("0")(states)
+    torch.testing.assert_close(normed.mean(0), torch.zeros(32), atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(normed.std(0), torch.ones(32), atol=0.05, rtol=0.0)
 
 
 def test_a_frames_token_reads_its_neighbours_and_padding_lends_nothing() -> None:

@@ -1,8 +1,13 @@
 """Finding: words of captions, read where questions stand, find the frames whose caption holds them all.
 
-A query is a caption of the clip or some of its words, or those of another clip's caption, which then mostly
-find nothing. Only similarities are trained, so the backbone ends behind the layers that they read
-(`D2VLM.shallow`): a query costs a fraction of a question with its answer.
+A pretrained model's states tell apart what was read, and, behind a projector that names frames, what was
+seen; only where in a state it stands has to be learned. So the model reads every clip with a few queries, no
+further than the layers that evidence reads (`D2VLM.shallow`), once; the query head and the key head are
+trained on the states that it leaves behind. A query is a caption of the clip or some of its words, or those
+of another clip's caption, which then mostly find nothing.
+
+Similarities alone teach which frames show anything and stay there: queries and keys also have to say what was
+read and seen, in one space, that of the words' own embeddings.
 """
 
 from __future__ import annotations
@@ -13,15 +18,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.artifacts import derive_seed, track
 from d2vlm_pipeline.model.d2vlm import D2VLM
-from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Response, pack
+from d2vlm_pipeline.model.evidence import similarity
+from d2vlm_pipeline.model.heads import MatchHead
+from d2vlm_pipeline.model.packing import Branch, Clip, Response, pack
 from d2vlm_pipeline.model.tokens import PromptTokens, encode
 from d2vlm_pipeline.objectives import grounding_loss
 from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
+from d2vlm_pipeline.training.naming import WordSpace, unexplained
 from d2vlm_pipeline.training.negatives import content_words
 from d2vlm_pipeline.training.shown import ShownClip
 
@@ -30,34 +39,56 @@ _FOREIGN = 0.3  # share of queries that are taken from another clip
 
 
 @dataclass(frozen=True)
-class FindingEncoder:
-    """Turns clips with shown captions into packed queries."""
+class ReadClip:
+    """States at the match layer of T frames and M queries, what they are of, and who shows what."""
 
-    tokenizer: PreTrainedTokenizerBase
-    tokens: PromptTokens
-    queries_per_clip: int
+    frames_TD: Tensor
+    queries_MD: Tensor
+    seen_TD: Tensor
+    read_MD: Tensor
+    label_MT: Tensor
 
-    def batch(self, clips: Sequence[ShownClip], pool: Sequence[str], rng: random.Random) -> PackedBatch:
-        """Pack the clips, each with its queries; foreign ones are drawn from the pool of captions."""
-        return pack([self._clip(clip, pool, rng) for clip in clips], self.tokens.pad)
 
-    def _clip(self, clip: ShownClip, pool: Sequence[str], rng: random.Random) -> Clip:
-        own = captions_of([clip])
-        words_T = [[set(content_words(caption)) for caption in captions] for captions in clip.shown]
-        branches = []
-        for _ in range(self.queries_per_clip):
-            caption = rng.choice(pool if not own or rng.random() < _FOREIGN else own)
-            text = caption if rng.random() < _WHOLE_CAPTION else _some_words(caption, rng)
-            wanted = set(content_words(text))
-            label_T = [float(any(wanted <= words for words in shown)) for shown in words_T]
-            branches.append(self._query(text, label_T))
-        return Clip(clip.prefix, torch.tensor(clip.features_TNC, dtype=torch.float32), branches)
+@dataclass(frozen=True)
+class FindingBatch:
+    """Several read clips, frames padded on the right, queries one after the other."""
 
-    def _query(self, text: str, label_T: Sequence[float]) -> Branch:
-        asked = [*encode(f" {text}", self.tokenizer), *self.tokens.before_answer]
-        labels_KT = torch.tensor([label_T])
-        found = Response([self.tokens.end], [False], [], [], labels_KT, [], query_positions=[0])
-        return Branch(asked, [], [], [found])
+    frames_BTD: Tensor
+    frame_valid_BT: Tensor
+    queries_MD: Tensor
+    query_clip_M: Tensor
+    seen_BTD: Tensor
+    read_MD: Tensor
+    label_MT: Tensor
+
+
+@torch.no_grad()
+def read_clips(
+    model: D2VLM,
+    tokens: PromptTokens,
+    clips: Sequence[ShownClip],
+    space: WordSpace,
+    queries_per_clip: int,
+    seed: int,
+) -> list[ReadClip]:
+    """Let the model read every clip with so many queries; which ones depends on seed and clips alone."""
+    rng = random.Random(derive_seed(seed, "finding", "queries"))
+    pool = captions_of(clips)
+    found = []
+    model.eval()
+    with model.shallow():
+        for clip in track(clips, "read captions", unit="clip"):
+            asked = [_query_text(captions_of([clip]), pool, rng) for _ in range(queries_per_clip)]
+            label_MT = torch.tensor([_labels(text, clip) for text in asked])
+            queries = [
+                _query(text, label_T, space, tokens) for text, label_T in zip(asked, label_MT, strict=True)
+            ]
+            features = torch.tensor(clip.features_TNC, dtype=torch.float32)
+            output, state = model(pack([Clip(clip.prefix, features, queries)], tokens.pad))
+            read = torch.stack([space.of(text) for text in asked])
+            frames = state.frames_match_BTD[0]
+            found.append(ReadClip(frames, output.states_MD, space.frames(clip), read, label_MT))
+    return found
 
 
 def captions_of(clips: Sequence[ShownClip]) -> list[str]:
@@ -65,27 +96,78 @@ def captions_of(clips: Sequence[ShownClip]) -> list[str]:
     return sorted({caption for clip in clips for captions in clip.shown for caption in captions})
 
 
-def _some_words(caption: str, rng: random.Random) -> str:
+def _query_text(own: Sequence[str], pool: Sequence[str], rng: random.Random) -> str:
+    caption = rng.choice(pool if not own or rng.random() < _FOREIGN else own)
+    if rng.random() < _WHOLE_CAPTION:
+        return caption
     words = content_words(caption)
     kept = sorted(rng.sample(range(len(words)), rng.randint(1, len(words))))
     return " ".join(words[place] for place in kept)
 
 
+def _labels(text: str, clip: ShownClip) -> list[float]:
+    """Per frame, whether one caption of it holds all content words of the text."""
+    wanted = set(content_words(text))
+    return [
+        float(any(wanted <= set(content_words(caption)) for caption in captions)) for captions in clip.shown
+    ]
+
+
+def _query(text: str, label_T: Tensor, space: WordSpace, tokens: PromptTokens) -> Branch:
+    asked = [*encode(f" {text}", space.tokenizer), *tokens.before_answer]
+    found = Response([tokens.end], [False], [], [], label_T[None], [], query_positions=[0])
+    return Branch(asked, [], [], [found])
+
+
+@torch.no_grad()
+def standardise(head: MatchHead, states_ND: Tensor) -> None:
+    """Let the head's norm give every channel mean 0 and spread 1 over these states.
+
+    What tells states apart is small beside what they all have in common.
+    """
+    norm = head.get_submodule("0")
+    assert isinstance(norm, nn.LayerNorm)
+    plain_ND = nn.functional.layer_norm(states_ND, norm.normalized_shape, eps=norm.eps)
+    spread_D = plain_ND.std(0).clamp(min=1e-4)
+    norm.weight.copy_(1.0 / spread_D)
+    norm.bias.copy_(-plain_ND.mean(0) / spread_D)
+
+
 def finding_batches(
-    clips: Sequence[ShownClip], encoder: FindingEncoder, clips_per_step: int, seed: int
-) -> Iterator[list[PackedBatch]]:
-    """Steps of one batch without end; order and queries depend on the seed and the clips alone."""
-    pool = captions_of(clips)
+    clips: Sequence[ReadClip], clips_per_step: int, seed: int
+) -> Iterator[list[FindingBatch]]:
+    """Steps of one batch without end; their order depends on the seed and the clips alone."""
+    lengths = [len(clip.frames_TD) for clip in clips]
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "finding", epoch))
-        for chosen in windowed_epoch(clips, [len(clip.features_TNC) for clip in clips], clips_per_step, rng):
-            yield [encoder.batch(chosen, pool, rng)]
+        for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
+            yield [_batch(chosen)]
 
 
-def finding_step(model: D2VLM, batch: PackedBatch) -> StepResult:
-    """Binary cross-entropy of every query against the frames of its clip."""
-    output, state = model(batch)
-    rows_M = torch.arange(len(batch.query_row_M), device=batch.query_row_M.device)
-    valid_MT = state.frame_valid_BT[batch.query_clip_M]
-    loss = grounding_loss(output.similarity_MT, batch.query_label_MT, valid_MT, rows_M)
-    return StepResult(loss, {"finding": loss})
+def _batch(clips: Sequence[ReadClip]) -> FindingBatch:
+    lengths_B = torch.tensor([len(clip.frames_TD) for clip in clips])
+    frames = int(lengths_B.max())
+    labels = [
+        nn.functional.pad(clip.label_MT, (0, frames - clip.label_MT.shape[1])) for clip in clips
+    ]
+    return FindingBatch(
+        frames_BTD=pad_sequence([clip.frames_TD for clip in clips], batch_first=True),
+        frame_valid_BT=torch.arange(frames) < lengths_B[:, None],
+        queries_MD=torch.cat([clip.queries_MD for clip in clips]),
+        query_clip_M=torch.repeat_interleave(torch.tensor([len(clip.queries_MD) for clip in clips])),
+        seen_BTD=pad_sequence([clip.seen_TD for clip in clips], batch_first=True),
+        read_MD=torch.cat([clip.read_MD for clip in clips]),
+        label_MT=torch.cat(labels),
+    )
+
+
+def finding_step(query_head: nn.Module, key_head: nn.Module, batch: FindingBatch) -> StepResult:
+    """Binary cross-entropy of every query against the frames of its clip + distances from the words."""
+    queries_MD, keys_BTD = query_head(batch.queries_MD), key_head(batch.frames_BTD)
+    valid = batch.frame_valid_BT
+    rows_M = torch.arange(len(queries_MD))
+    found_MT = similarity(queries_MD, keys_BTD, batch.query_clip_M)
+    finding = grounding_loss(found_MT, batch.label_MT, valid[batch.query_clip_M], rows_M)
+    seen = unexplained(keys_BTD[valid], batch.seen_BTD[valid])
+    read = unexplained(queries_MD, batch.read_MD)
+    return StepResult(finding + seen + read, {"finding": finding, "seen": seen, "read": read})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from d2vlm_pipeline.training.data import windowed_epoch
 from d2vlm_pipeline.training.shown import ShownClip
 
 NOTHING = "nothing happens"
+_MATCH_LOGIT = 4.0
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,46 @@ class NamingBatch:
         )
 
 
-def named_frames(
-    clips: Sequence[ShownClip], model: D2VLM, tokenizer: PreTrainedTokenizerBase
-) -> list[Tensor]:
-    """What the frames of every clip should project to, [T, D] each."""
-    known: dict[tuple[str, ...], Tensor] = {}
-    for captions in {tuple(captions) for clip in clips for captions in clip.shown}:
-        ids = encode(f" {' and '.join(captions) or NOTHING}", tokenizer)
+@dataclass(frozen=True)
+class WordSpace:
+    """Texts as points: the mean input embedding of their words, shifted and scaled."""
+
+    tokenizer: PreTrainedTokenizerBase
+    table_VD: Tensor
+    centre_D: Tensor
+    scale: float = 1.0
+    _known: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of_model(cls, model: D2VLM, tokenizer: PreTrainedTokenizerBase) -> WordSpace:
+        """The space in which frames are projected: embeddings as the model reads them."""
         with torch.no_grad():
-            known[captions] = model.embed(torch.tensor(ids, device=model.device)).float().mean(0).cpu()
-    return [torch.stack([known[tuple(captions)] for captions in clip.shown]) for clip in clips]
+            table_VD = model.embed(torch.arange(len(tokenizer), device=model.device)).float().cpu()
+        return cls(tokenizer, table_VD, torch.zeros(table_VD.shape[1]))
+
+    def matching(self, clips: Sequence[ShownClip]) -> WordSpace:
+        """The space centred on what frames show, so wide that like points have `_MATCH_LOGIT` in common."""
+        frames = torch.cat([self.frames(clip) for clip in clips])
+        spread = float(frames.var(0, correction=0).sum())
+        scale = (_MATCH_LOGIT * frames.shape[1] ** 0.5 / spread) ** 0.5
+        return WordSpace(self.tokenizer, self.table_VD, frames.mean(0), scale)
+
+    def of(self, text: str) -> Tensor:
+        """Where a text lies, [D]."""
+        if text not in self._known:
+            words = self.table_VD[encode(f" {text}", self.tokenizer)]
+            self._known[text] = self.scale * (words.mean(0) - self.centre_D)
+        return self._known[text]
+
+    def frames(self, clip: ShownClip) -> Tensor:
+        """Where a clip's frames lie by what they show, [T, D]."""
+        return torch.stack([self.of(" and ".join(captions) or NOTHING) for captions in clip.shown])
+
+
+def unexplained(found_ND: Tensor, wanted_ND: Tensor) -> Tensor:
+    """Mean squared distance from what was wanted, as a share of its own spread."""
+    spread = (wanted_ND - wanted_ND.mean(0)).square().sum(-1).mean()
+    return (found_ND.float() - wanted_ND).square().sum(-1).mean() / spread
 
 
 def naming_batches(
@@ -74,17 +105,8 @@ def _batch(chosen: Sequence[tuple[ShownClip, Tensor]]) -> NamingBatch:
     return NamingBatch(padded.features_BTNC, padded.frame_valid_BT, words)
 
 
-def naming_step(spread: float, project: Callable[[Tensor], Tensor]) -> Callable[[NamingBatch], StepResult]:
-    """Squared distance of frames from their words, as a share of the words' own spread."""
-
-    def step(batch: NamingBatch) -> StepResult:
-        frames_TD = project(batch.features_BTNC).mean(2)[batch.frame_valid_BT].float()
-        apart = (frames_TD - batch.words_BTD[batch.frame_valid_BT]).square().sum(-1).mean() / spread
-        return StepResult(apart, {"unexplained": apart})
-
-    return step
-
-
-def spread_of(targets: Sequence[Tensor]) -> float:
-    """Mean squared distance of all targets from their mean."""
-    return float(torch.cat(list(targets)).var(0, correction=0).sum())
+def naming_step(project: Callable[[Tensor], Tensor], batch: NamingBatch) -> StepResult:
+    """Distance of frames from their words."""
+    frames_TD = project(batch.features_BTNC).mean(2)[batch.frame_valid_BT]
+    apart = unexplained(frames_TD, batch.words_BTD[batch.frame_valid_BT])
+    return StepResult(apart, {"unexplained": apart})

@@ -18,22 +18,8 @@ from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
-<<<<<<< HEAD
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.running import Trained, run
-=======
-from d2vlm_pipeline.training.finding import FindingEncoder, finding_batches, finding_step
-from d2vlm_pipeline.training.loop import Curve, run_phase
-from d2vlm_pipeline.training.naming import named_frames, naming_batches, naming_step, spread_of
-from d2vlm_pipeline.training.negatives import borrow_absent
-from d2vlm_pipeline.training.precision import Compute, Movable
-from d2vlm_pipeline.training.shown import shown_clips
-from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
-from d2vlm_pipeline.training.tuning import tuned
-from d2vlm_pipeline.training.watch import PreferenceWatch
-
-_Batch = TypeVar("_Batch", bound=Movable)
->>>>>>> 39d9ade (Align a pretrained language model in two cheap phases: frames named by words, words that find frames)
 
 TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
@@ -75,32 +61,6 @@ def train_fpo(
     absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
     asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
     return _train("fpo", start, _encode(asked, clips, start.layout), config)
-
-
-def train_naming(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
-) -> Trained:
-    """The projector alone: frames take on the embeddings of their captions' words."""
-    bundle = _copy_of(start)
-    shown = shown_clips([sample for sample in samples if sample.split == TRAIN_SPLIT], clips, start.layout)
-    targets = named_frames(shown, bundle.model, bundle.tokenizer)
-    step = naming_step(spread_of(targets), bundle.model.project)
-    order = derive_seed(config.seed, "naming", "order")
-    data = naming_batches(shown, targets, config.clips_per_step, order)
-    return Trained(bundle, run_phase("naming", bundle.model.projector, step, data, config))
-
-
-def train_finding(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
-) -> Trained:
-    """Words of captions find their frames; the layers above those that evidence reads stay as they are."""
-    bundle = _copy_of(start)
-    shown = shown_clips([sample for sample in samples if sample.split == TRAIN_SPLIT], clips, start.layout)
-    encoder = FindingEncoder(bundle.tokenizer, bundle.tokens, config.branches_per_clip)
-    order = derive_seed(config.seed, "finding", "order")
-    data = finding_batches(shown, encoder, config.clips_per_step, order)
-    with bundle.model.shallow():
-        return _run("finding", bundle, partial(finding_step, bundle.model), data, config)
 
 
 def train_align(

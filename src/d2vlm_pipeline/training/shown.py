@@ -24,14 +24,14 @@ class ShownClip:
 
 
 def shown_clips(samples: Sequence[Sample], clips: StoredClips, layout: FrameLayout) -> list[ShownClip]:
-    """The clips of these samples that are densely captioned.
+    """The densely captioned clips of the training split.
 
     Raises:
         UserError: there is none.
     """
     found = []
     for sample in samples:
-        if sample.task == "dvc":
+        if sample.split == "train" and sample.task == "dvc":
             features, timebase = clips.clip(sample.video)
             shown = [
                 [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]

@@ -18,7 +18,7 @@ from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.video import VideoRow
 
 if TYPE_CHECKING:
-    from d2vlm_pipeline.training.phases import Trained
+    from d2vlm_pipeline.training.running import Trained
 
 
 class AlignConfig(StrictModel):
@@ -62,7 +62,8 @@ def align_backbone(
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """Train projector, tokenizer and backbone on captions alone."""
     from d2vlm_pipeline.model.start import fresh_model
-    from d2vlm_pipeline.training.phases import train_align, train_finding, train_naming
+    from d2vlm_pipeline.training.phases import train_align
+    from d2vlm_pipeline.training.warm_up import train_finding, train_naming
 
     train: dict[str, Callable[..., Trained]] = {
         "naming": train_naming,

@@ -1,0 +1,52 @@
+"""What a pretrained language model is taught of frames before it trains itself: naming, then finding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.features import StoredClips
+from d2vlm_pipeline.model.bundle import ModelBundle
+from d2vlm_pipeline.timeline import Sample
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.finding import finding_batches, finding_step, read_clips, standardise
+from d2vlm_pipeline.training.loop import run_phase
+from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
+from d2vlm_pipeline.training.running import Trained
+from d2vlm_pipeline.training.shown import shown_clips
+
+
+def train_naming(
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+) -> Trained:
+    """The projector alone: frames take on the embeddings of their captions' words."""
+    model = copy.deepcopy(start.model)
+    shown = shown_clips(samples, clips, start.layout)
+    space = WordSpace.of_model(model, start.tokenizer)
+    targets = [space.frames(clip) for clip in shown]
+    order = derive_seed(config.seed, "naming", "order")
+    data = naming_batches(shown, targets, config.clips_per_step, order)
+    curve = run_phase("naming", model.projector, partial(naming_step, model.project), data, config)
+    return Trained(replace(start, model=model), curve)
+
+
+def train_finding(
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+) -> Trained:
+    """The two heads alone: words of captions find their frames."""
+    model = copy.deepcopy(start.model)
+    shown = shown_clips(samples, clips, start.layout)
+    space = WordSpace.of_model(model, start.tokenizer).matching(shown)
+    read = read_clips(model, start.tokens, shown, space, config.branches_per_clip, config.seed)
+    standardise(model.query_head, torch.cat([clip.queries_MD for clip in read]))
+    standardise(model.key_head, torch.cat([clip.frames_TD for clip in read]))
+    data = finding_batches(read, config.clips_per_step, derive_seed(config.seed, "finding", "order"))
+    step = partial(finding_step, model.query_head, model.key_head)
+    heads = nn.ModuleList([model.query_head, model.key_head])
+    return Trained(replace(start, model=model), run_phase("finding", heads, step, data, config))
