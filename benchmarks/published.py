@@ -1,7 +1,8 @@
 """The published algorithm, written straightforwardly: what our training step is measured against.
 
-Two passes: one over the prefix, all layers and logits included, for the states that evidence takes on; one
-over the whole sequence with a dense mask, eager attention and logits for every row (method.md §1.5, §3, §4).
+Two whole passes with eager attention, dense masks, and logits and loss over every row: one over the prefix
+for the states that evidence takes on, one over everything (method.md §1.5, §3); preferences add the
+likelihood of both answers (§4).
 Our own weights run through it, so that its losses can be compared with ours.
 """
 
@@ -15,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.loss.loss_utils import ForCausalLMLoss
 
 from benchmarks.workload import ALPHA, EVI, USER, Answer, Example
 from d2vlm_pipeline.model.d2vlm import D2VLM
@@ -43,67 +45,82 @@ class Row:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a row contributes: token losses, and per answer grounding, consistency and log π."""
+    """What a row contributes: grounding, consistency, and per answer the likelihood of its intervals."""
 
-    token_sum: Tensor
-    tokens: int
     grounding: Tensor
     consistency: Tensor
-    log_pi: list[Tensor]
+    log_g: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Both passes over some rows: logits of every row, and what each row contributes."""
+
+    rows: Sequence[Row]
+    frames: int
+    logits_BLV: Tensor
+    losses: list[Losses]
 
 
 def sft_step(model: D2VLM, examples: Sequence[Example], labels: Labels) -> Tensor:
     """Supervised loss, weights 1, 10, 10."""
-    return _supervised(_losses(model, [Row(example, example.answers[:1]) for example in examples], labels))
+    return _supervised(_passed(model, [Row(example, example.answers[:1]) for example in examples], labels))
 
 
 def fpo_step(model: D2VLM, examples: Sequence[Example], labels: Labels) -> Tensor:
     """Supervised loss of the chosen answers and the preference loss, both behind one prefix."""
-    rows = _losses(model, [Row(example, example.answers) for example in examples], labels)
-    margins = torch.stack([BETA * (row.log_pi[0] - row.log_pi[1]) for row in rows])
-    return _supervised(rows) - functional.logsigmoid(margins).mean()
+    both = _passed(model, [Row(example, example.answers) for example in examples], labels)
+    return _supervised(both) + _preference(_log_pi(both, 0), _log_pi(both, 1))
 
 
 def dpo_step(model: D2VLM, examples: Sequence[Example], labels: Labels) -> Tensor:
     """The same with every answer in a sequence of its own."""
-    chosen = _losses(model, [Row(example, example.answers[:1]) for example in examples], labels)
-    rejected = _losses(model, [Row(example, example.answers[1:]) for example in examples], labels)
-    margins = torch.stack([BETA * (c.log_pi[0] - r.log_pi[0]) for c, r in zip(chosen, rejected, strict=True)])
-    return _supervised(chosen) - functional.logsigmoid(margins).mean()
+    chosen = _passed(model, [Row(example, example.answers[:1]) for example in examples], labels)
+    rejected = _passed(model, [Row(example, example.answers[1:]) for example in examples], labels)
+    return _supervised(chosen) + _preference(_log_pi(chosen, 0), _log_pi(rejected, 0))
 
 
-def _supervised(rows: Sequence[Losses]) -> Tensor:
-    token = torch.stack([row.token_sum for row in rows]).sum() / sum(row.tokens for row in rows)
-    grounding = torch.stack([row.grounding for row in rows]).mean()
-    return token + 10.0 * grounding + 10.0 * torch.stack([row.consistency for row in rows]).mean()
+def _supervised(passed: Passed) -> Tensor:
+    targets = torch.full(passed.logits_BLV.shape[:2], UNSUPERVISED)
+    for at, row in enumerate(passed.rows):
+        first = passed.frames + 1 + row.begins(0)
+        targets[at, first : first + len(row.answers[0].ids)] = torch.tensor(row.answers[0].ids)
+    token = ForCausalLMLoss(passed.logits_BLV, targets, passed.logits_BLV.shape[-1])
+    grounding = torch.stack([losses.grounding for losses in passed.losses]).mean()
+    return token + 10.0 * grounding + 10.0 * torch.stack([each.consistency for each in passed.losses]).mean()
 
 
-def _losses(model: D2VLM, rows: Sequence[Row], labels: Labels) -> list[Losses]:
+def _preference(chosen_B: Tensor, rejected_B: Tensor) -> Tensor:
+    return -functional.logsigmoid(BETA * (chosen_B - rejected_B)).mean()
+
+
+def _log_pi(passed: Passed, index: int) -> Tensor:
+    """Log-likelihood of one answer of every row, [B]."""
+    found = []
+    for at, row in enumerate(passed.rows):
+        rows = _predictors(row, index, passed.frames)
+        log_p = passed.logits_BLV[at, rows].log_softmax(-1)
+        text = log_p.gather(1, torch.tensor(row.answers[index].ids)[:, None]).sum()
+        found.append(text + passed.losses[at].log_g[index])
+    return torch.stack(found)
+
+
+def _passed(model: D2VLM, rows: Sequence[Row], labels: Labels) -> Passed:
     frames = torch.stack([row.example.frames_TD for row in rows])
     count = frames.shape[1]
     prefix = torch.cat([_embed(model, [[USER]] * len(rows)), frames], dim=1)
     mask = _prefix_mask(count + 1).expand(len(rows), -1, -1, -1)
-    hidden, _ = _run(model, prefix, mask, torch.arange(count + 1).expand(len(rows), -1))
+    hidden, logits = _run(model, prefix, mask, torch.arange(count + 1).expand(len(rows), -1))
+    # Of nothing supervised, and thrown away: the published first pass is a whole one.
+    ForCausalLMLoss(logits, torch.full(prefix.shape[:2], UNSUPERVISED), logits.shape[-1])
     semantic = hidden[model.config.semantic_layer][:, 1:]
     suffix = [_with_evidence(model, row, semantic[at]) for at, row in enumerate(rows)]
     whole = torch.cat([prefix, torch.stack(suffix)], dim=1)
     masks, positions = zip(*[_whole_mask(row, count + 1) for row in rows], strict=True)
     hidden, logits = _run(model, whole, torch.stack(masks)[:, None], torch.stack(positions))
     match = hidden[model.config.match_layer]
-    token = _token_losses(logits, rows, count)
-    return [_row_losses(model, row, match[at], token[at], count, labels) for at, row in enumerate(rows)]
-
-
-def _token_losses(logits_BLV: Tensor, rows: Sequence[Row], frames: int) -> Tensor:
-    """Cross-entropy of every row of logits, zero where no token of an answer is predicted, [B, L]."""
-    targets = torch.full(logits_BLV.shape[:2], UNSUPERVISED)
-    for at, row in enumerate(rows):
-        for index, answer in enumerate(row.answers):
-            targets[at, _predictors(row, index, frames)] = torch.tensor(answer.ids)
-    losses = functional.cross_entropy(
-        logits_BLV.flatten(0, 1), targets.flatten(), ignore_index=UNSUPERVISED, reduction="none"
-    )
-    return losses.view_as(targets)
+    losses = [_row_losses(model, row, match[at], count, labels) for at, row in enumerate(rows)]
+    return Passed(rows, count, logits, losses)
 
 
 def _predictors(row: Row, index: int, frames: int) -> list[int]:
@@ -161,14 +178,11 @@ def _additive(visible: Tensor) -> Tensor:
     return torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
 
 
-def _row_losses(
-    model: D2VLM, row: Row, match_LD: Tensor, token_L: Tensor, frames: int, labels: Labels
-) -> Losses:
+def _row_losses(model: D2VLM, row: Row, match_LD: Tensor, frames: int, labels: Labels) -> Losses:
     keys = model.key_head(match_LD[1 : frames + 1])
     found = []
     for index, answer in enumerate(row.answers):
         rows = _predictors(row, index, frames)
-        token = token_L[rows]
         places = [rows[at] for at, id_ in enumerate(answer.ids) if id_ == EVI]
         queries = model.query_head(match_LD[places])
         similarity = queries @ keys.T / math.sqrt(queries.shape[-1])
@@ -178,9 +192,8 @@ def _row_losses(
         consistency = (queries[:half] - queries[half:]).abs().mean()
         sigma = similarity.sigmoid()
         log_g = torch.log(label * sigma + (1 - label) * (1 - sigma) + 1e-10).sum()
-        found.append((token.sum(), grounding, consistency, log_g - token.sum()))
-    first = found[0]
-    return Losses(first[0], len(row.answers[0].ids), first[1], first[2], [each[3] for each in found])
+        found.append((grounding, consistency, log_g))
+    return Losses(found[0][0], found[0][1], [each[2] for each in found])
 
 
 def _looped(events: Sequence[tuple[float, float]], frames: int) -> Tensor:
