@@ -232,8 +232,8 @@ def test_swapped_video_shows_another_clip_on_its_own_clock() -> None:
     assert answer.video == "a.mp4" and answer.timebase_digest == clock(FRAMES["b.mp4"]).digest
 
 
-@pytest.mark.parametrize(("choice", "offered"), [("likeliest", True), ("greedy", False)])
-def test_options_are_offered_as_wholes_behind_the_evidence(scripted: Any, choice: str, offered: bool) -> None:
+@pytest.mark.parametrize("choice", ["likeliest", "greedy"])
+def test_options_are_known_however_they_are_chosen(scripted: Any, choice: str) -> None:
     script = scripted("</evi>(B) blue.")
     asked = Question.of_sample(sample("rar", video="a.mp4"))
     assert asked.options is not None
@@ -243,5 +243,5 @@ def test_options_are_offered_as_wholes_behind_the_evidence(scripted: Any, choice
         tokenizer.encode(f"({letter}) {option}", add_special_tokens=False)
         for letter, option in zip("ABCDEFGH", asked.options, strict=False)
     ]
-    assert [list(choice) for choice in script.questions[0].choices] == (expected if offered else [])
-    assert script.form == ResponseForm(bundle().tokens.evi_end, 5)
+    assert [list(choice) for choice in script.questions[0].choices] == expected
+    assert script.form == ResponseForm(bundle().tokens.evi_end, 5, weighs_choices=choice == "likeliest")

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from d2vlm_pipeline.model.config import SpanConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.generate import Generated, PromptQuestion, ResponseForm, generate, read_clips
 from model import tiny
-from model.test_generation import ALL, Asked, teacher_forced
+from model.test_generation import ALL, Asked, teacher_forced, with_similarities
 
 CHOICES = ([20, 21], [22], [23, 24, 25], [26, 27])
 EVI, EVI_END, END = tiny.tokens().evi, tiny.tokens().evi_end, tiny.tokens().end
@@ -17,7 +18,12 @@ LENGTH = 10
 
 
 def answers(
-    model: D2VLM, every: list[Asked], first_end: int = 1, most: int = 3, offers: bool = True
+    model: D2VLM,
+    every: list[Asked],
+    first_end: int = 1,
+    most: int = 3,
+    offers: bool = True,
+    weighs: bool = True,
 ) -> list[Generated]:
     """Answers in form; `</evi>` is preferred from a step on and another `<evi>` before it."""
 
@@ -39,7 +45,7 @@ def answers(
         END,
         LENGTH,
         lean,
-        ResponseForm(EVI_END, most),
+        ResponseForm(EVI_END, most, weighs),
     )
 
 
@@ -89,6 +95,29 @@ def test_rows_without_choices_answer_freely_beside_rows_with_them() -> None:
     logits, _ = teacher_forced(model, asked, free)
     logits[:, [END, EVI_END]] = -torch.inf
     assert logits.argmax(-1).tolist()[2:] == free.token_ids[2:]
+
+
+def test_a_choice_said_token_by_token_is_what_would_be_said_without_choices() -> None:
+    model = tiny.model(seed=3, span=SpanConfig(decline=False))
+    free, greedy = answers(model, ALL, offers=False), answers(model, ALL, weighs=False)
+    assert [answer.token_ids for answer in greedy] == [answer.token_ids for answer in free]
+    assert greedy != answers(model, ALL)
+
+
+def test_a_choice_said_token_by_token_takes_its_event_for_granted() -> None:
+    model = with_similarities(-1.0)
+    question = replace(ALL[0].question(0), choices=CHOICES)
+    read = read_clips(model, [ALL[0].clip])
+
+    def lean(step: int, logits_QV: Tensor) -> Tensor:
+        leaned = logits_QV.clone()
+        leaned[:, EVI] = leaned.max(-1).values + 0.05
+        return leaned
+
+    for asked, begins in ((question, EVI), (replace(question, choices=()), EVI_END)):
+        form = ResponseForm(EVI_END, 3, weighs_choices=False)
+        (answer,) = generate(model, read, [asked], EVI, END, 1, lean, form)
+        assert answer.token_ids == [begins]
 
 
 @pytest.mark.parametrize("most", [1, 2, 4])

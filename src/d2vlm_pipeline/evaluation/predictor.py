@@ -69,8 +69,8 @@ _Seen = tuple[str, tuple[int, ...]]
 class Predictor:
     """Answers questions with one model, greedily, in batches that share a clip's prefix.
 
-    The clips of the last batch stay read: another question about them costs its own tokens. Under a projector
-    that reads the question, every question has a prefix of its own.
+    The clips of the last batch stay read: questions about the very same ones, in the same order, cost their
+    own tokens alone. Under a projector that reads the question, every question has a prefix of its own.
 
     Attributes:
         bundle: model, tokenizer and contract.
@@ -129,7 +129,7 @@ class Predictor:
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
-            form=ResponseForm(tokens.evi_end, self.max_evidence),
+            form=ResponseForm(tokens.evi_end, self.max_evidence, self.choice == "likeliest"),
         )
         return [self._prediction(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
 
@@ -140,13 +140,16 @@ class Predictor:
         """The clips as the model reads them; those asked about last are still at hand."""
         from d2vlm_pipeline.model.generate import read_clips
 
-        if seen not in self._last:
+        kept = self._last.get(seen)
+        if kept is None:
+            # Before the next ones are read: both together may not fit.
             self._last.clear()
             loaded = {name: self.source.clip(name) for name in dict.fromkeys(name for name, _ in seen)}
             clips = [self._prompt_clip(*loaded[name], asked) for name, asked in seen]
             state = read_clips(self.bundle.model, clips)
-            self._last[seen] = _ReadClips({name: clock for name, (_, clock) in loaded.items()}, state)
-        return self._last[seen]
+            kept = _ReadClips({name: clock for name, (_, clock) in loaded.items()}, state)
+            self._last[seen] = kept
+        return kept
 
     def _prompt_clip(
         self, features_TNC: np.ndarray, timebase: TimeBase, asked: tuple[int, ...]
@@ -169,8 +172,7 @@ class Predictor:
 
         ids = self._ids(question)
         spans = [timebase.frames_of(span) for span in question.query_spans]
-        offered = lettered_options(question) if self.choice == "likeliest" else []
-        choices = [encode(option, self.bundle.tokenizer) for option in offered]
+        choices = [encode(option, self.bundle.tokenizer) for option in lettered_options(question)]
         return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans, choices)
 
     def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:

@@ -1,8 +1,8 @@
 """Batched greedy decoding with a cache. Several questions about one clip share its prefix.
 
 Who keeps what was read of a clip asks about it again for the price of the question. A form holds answers to
-`<evi>`×K `</evi>` and text; where a question has choices, the text begins with the one that is likeliest as a
-whole: a letter alone commits before the words have been weighed.
+`<evi>`×K `</evi>` and text; where a question has choices, the text may be made to begin with the one that is
+likeliest as a whole: a letter alone commits before the words have been weighed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,15 @@ class Generated:
 
 @dataclass(frozen=True)
 class ResponseForm:
-    """What a well-formed answer is: at most so many `<evi>`, one `</evi>`, then anything but another."""
+    """What a well-formed answer is: at most so many `<evi>`, one `</evi>`, then anything but another.
+
+    ``weighs_choices``: where a question has choices, the one whose tokens together are likeliest follows
+    `</evi>`; otherwise it is said token by token like all other text.
+    """
 
     evi_end_id: int
     most_evidence: int
+    weighs_choices: bool = True
 
 
 AdjustLogits = Callable[[int, Tensor], Tensor]
@@ -80,8 +85,8 @@ def generate(
 ) -> list[Generated]:
     """Answer questions about clips that were read, greedily, as one batch; each as a batch of one would be.
 
-    With a form, tokens that would break it are never said, and where a question has choices, the one whose
-    tokens together are likeliest follows `</evi>`.
+    With a form, tokens that would break it are never said. A question with choices takes its event for
+    granted; any other may be answered with no evidence (`SpanConfig.decline`).
     """
     clip_Q = torch.tensor([question.clip for question in questions], device=model.device)
     session = Session(model, read.rows(clip_Q), questions, max_new_tokens)
@@ -103,7 +108,7 @@ def generate(
         if all(answer.finished for answer in answers) or step + 1 == max_new_tokens:
             break
         session.advance(chosen, spans)
-        if form:
+        if form and form.weighs_choices:
             due = (chosen == form.evi_end_id).nonzero().flatten().tolist()
             said |= session.likeliest({row: questions[row].choices for row in due if questions[row].choices})
     return answers

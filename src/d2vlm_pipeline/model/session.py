@@ -24,7 +24,7 @@ from d2vlm_pipeline.model.spans import interval_confidences, select_spans
 class PromptQuestion:
     """A question about the clip of that index: tokens, places of its `<evi>`, the frames they stand for.
 
-    ``choices`` are the token sequences of which its answer begins with one.
+    ``choices`` are the token sequences with one of which the text of a right answer begins.
     """
 
     clip: int
