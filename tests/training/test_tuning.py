@@ -170,3 +170,40 @@ def test_a_backbone_without_linear_maps_is_told_apart(tmp_path: Path) -> None:
         tuned(bundle.model, WAYS[0], [], seed=0),
     ):
         pass
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("config", [WAYS[0], WAYS[3]], ids=str)
+def test_a_phase_that_fails_leaves_a_plain_model_that_can_be_tuned_again(
+    home: Path, config: Tuning
+) -> None:
+    bundle = fresh(home)
+    new, plain = evidence_token_ids(bundle.tokenizer), list(state(bundle.model))
+    with pytest.raises(_Interrupted), tuned(bundle.model, config, new, seed=0) as learned:
+        train(bundle, config)
+        bundle.model.eval()
+        inside = outputs(bundle, batch(bundle))
+        raise _Interrupted
+    assert list(state(bundle.model)) == plain
+    assert bool(learned) == isinstance(config, LoraTuning)
+    assert all(parameter.requires_grad for parameter in bundle.model.parameters())
+    for one, other in zip(inside, outputs(bundle, batch(bundle)), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-3)
+    with tuned(bundle.model, config, new, seed=0):
+        train(bundle, config, steps=1)
+
+
+def test_a_model_that_cannot_be_tuned_stays_as_it_was(tmp_path: Path) -> None:
+    bundle = fresh(write_pretrained(tmp_path, "llama"))
+
+    bundle.model.backbone.set_output_embeddings(torch.nn.Sequential(torch.nn.Linear(8, 8)))
+    plain = state(bundle.model)
+    with pytest.raises(UserError, match="not plain tables"), tuned(bundle.model, WAYS[0], [1], seed=0):
+        pass
+    after = state(bundle.model)
+    assert list(after) == list(plain)
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in after.items())
+    assert all(parameter.requires_grad for parameter in bundle.model.parameters())

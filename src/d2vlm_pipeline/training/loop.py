@@ -61,6 +61,8 @@ def run_phase(
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve; say what the watch makes of it.
 
+    Behind it the model is in evaluation mode, after a failure as well.
+
     Args:
         name: Of the phase.
         model: What is trained.
@@ -79,6 +81,23 @@ def run_phase(
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(derive_seed(config.seed, name) % 2**63)
     model.train()
+    try:
+        return Curve(_points(name, model, step, data, config, watch, count, rescue))
+    finally:
+        model.eval()
+
+
+def _points(
+    name: str,
+    model: nn.Module,
+    step: Callable[[_Batch], StepResult],
+    data: Iterator[Sequence[_Batch]],
+    config: TrainConfig,
+    watch: Watch | None,
+    count: Count[_Batch] | None,
+    rescue: Rescue[_Batch] | None,
+) -> list[dict[str, float]]:
+    """Train, and log what was seen; see `run_phase`."""
     optimiser = build_optimiser(model, config.optim)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda at: lr_share(at, config.steps, config.optim)
@@ -104,8 +123,7 @@ def run_phase(
             spreads.clear()
             for warning in watch(points) if watch else ():
                 _LOG.warning("%s: %s", name, warning)
-    model.eval()
-    return Curve(points)
+    return points
 
 
 def _require_finite(

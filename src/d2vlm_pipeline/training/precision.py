@@ -76,12 +76,12 @@ class Compute:
 
         Behind it everything is on the CPU again, in single precision.
         """
-        if self.is_mixed:
-            _convert(frozen_matrices(model), self.dtype)
         held = [model, *(other for other in others if other is not None)]
-        for each in held:
-            each.to(self.device)
         try:
+            if self.is_mixed:
+                _convert(frozen_matrices(model), self.dtype)
+            for each in held:
+                each.to(self.device)
             yield
         finally:
             for each in held:

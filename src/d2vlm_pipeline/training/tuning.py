@@ -24,7 +24,8 @@ def tuned(
 ) -> Iterator[dict[str, Factors]]:
     """Inside the block the configured weights train; behind it the model is the plain one, having learned.
 
-    What it yields then holds what adapters have added, by the weight's name.
+    What it yields then holds what adapters have added, by the weight's name. A block that fails leaves a plain
+    model, too: with what it had learned until then.
 
     Args:
         model: changed in place.
@@ -40,13 +41,15 @@ def tuned(
         yield learned
         return
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    _prepare(model, config, new_tokens, seed)
-    yield learned
-    put_rows_back(model.backbone)
-    if isinstance(config, LoraTuning):
-        learned |= _fold_adapters(model.backbone)
-    for parameter in trained:
-        parameter.requires_grad_(True)
+    try:
+        _prepare(model, config, new_tokens, seed)
+        yield learned
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        put_rows_back(model.backbone)
+        if isinstance(config, LoraTuning):
+            learned |= _fold_adapters(model.backbone)
 
 
 def _prepare(model: D2VLM, config: FrozenTuning | LoraTuning, new_tokens: Sequence[int], seed: int) -> None:
@@ -121,7 +124,8 @@ def _fold_adapters(backbone: PreTrainedModel) -> dict[str, Factors]:
             weight.copy_(factors.added_to(weight))
             backbone.set_submodule(name, base)
             found[f"{name}.weight"] = factors
-    del backbone.peft_config  # left there, the next phase's adapters would be taken for second ones
+    # Left there, the next phase's adapters would be taken for second ones.
+    vars(backbone).pop("peft_config", None)
     return found
 
 
