@@ -187,8 +187,15 @@ def test_logits_are_those_of_the_library_s_own_pass(bundle: ModelBundle) -> None
     torch.testing.assert_close(logits, theirs[batch.token_row_N], atol=2e-4, rtol=1e-4)
 
 
+def rewrite(home: Path, **changes: float | None) -> None:
+    """Change settings of a stored model."""
+    settings = home / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | changes))
+
+
 def test_a_backbone_that_caps_its_attention_is_refused(tmp_path: Path) -> None:
     home = write_pretrained(tmp_path, "gemma2", head_dim=8)
+    rewrite(home, final_logit_softcapping=None)
     with pytest.raises(UserError, match="caps its attention logits; choose one that does not"):
         fresh(home)
 
@@ -214,3 +221,20 @@ def test_a_damaged_architecture_is_named(llama: Path, tmp_path: Path, damage: st
         path.write_text("{")
     with pytest.raises(UserError, match=message):
         load_model(home)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change"),
+    [
+        ("granite", {"logits_scaling": 8.0}),
+        ("cohere", {"logit_scale": 0.0625}),
+        ("gemma3_text", {"final_logit_softcapping": 30.0}),
+    ],
+)
+def test_a_backbone_whose_logits_are_not_its_output_layers_is_refused(
+    architecture: str, change: dict[str, float], tmp_path: Path
+) -> None:
+    home = write_pretrained(tmp_path, architecture)
+    rewrite(home, **change)
+    with pytest.raises(UserError, match=r"ForCausalLM scales or caps its logits.* choose a model"):
+        fresh(home)

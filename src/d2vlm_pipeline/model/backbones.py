@@ -55,8 +55,8 @@ def pretrained(
     """A pretrained model in float32 and its tokenizer, both with the tokens that evidence needs.
 
     Raises:
-        UserError: nothing usable lies there, or another architecture than was written down for it, or the
-            tokenizer cannot structure a prompt.
+        UserError: nothing usable lies there, or another architecture than was written down for it, or one
+            whose logits are not those of its output layer, or the tokenizer cannot structure a prompt.
     """
     try:
         tokenizer, model = _load_vlm(config) if isinstance(config, VLMConfig) else _load_causal_lm(config)
@@ -66,6 +66,8 @@ def pretrained(
             "language model and its tokenizer, or a hub id while there is a network"
         ) from None
     check_as_written(config.name, config.architecture, model.config)
+    if isinstance(config, CausalLMConfig):
+        _check_logits(config.name, model)
     added = add_evidence_tokens(tokenizer)
     if len(tokenizer) > len(_rows(model.get_input_embeddings())):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -112,6 +114,18 @@ def of_architecture(record: dict[str, Any], path: Path) -> PreTrainedModel:
 def is_tied(backbone: PreTrainedModel) -> bool:
     """Whether input and output embeddings are one tensor."""
     return _rows(backbone.get_input_embeddings()) is _rows(backbone.get_output_embeddings())
+
+
+@torch.no_grad()
+def _check_logits(name: str, model: PreTrainedModel) -> None:
+    """Refuse a model that scales or caps its logits behind the output layer, which alone is used here."""
+    first = torch.zeros(1, 1, dtype=torch.long)
+    states = model.base_model(input_ids=first).last_hidden_state
+    if not torch.allclose(model.get_output_embeddings()(states), model(input_ids=first).logits):
+        raise UserError(
+            f"backbone {name}: {type(model).__name__} scales or caps its logits, which is not supported; "
+            "choose a model that does not"
+        )
 
 
 def _first_line(error: Exception) -> str:

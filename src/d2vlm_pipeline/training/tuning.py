@@ -24,8 +24,8 @@ def tuned(
 ) -> Iterator[dict[str, Factors]]:
     """Inside the block the configured weights train; behind it the model is the plain one, having learned.
 
-    What it yields then holds what adapters have added, by the weight's name. A block that fails leaves a plain
-    model, too: with what it had learned until then.
+    What it yields then holds what adapters have added, by the weight's name. A block that fails leaves a
+    plain model, too: with what it had learned until then.
 
     Args:
         model: changed in place.
