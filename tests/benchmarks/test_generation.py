@@ -45,4 +45,4 @@ def test_a_second_question_costs_its_own_tokens() -> None:
 
 def test_the_share_of_evidence_is_a_share() -> None:
     torch.set_num_threads(1)
-    assert 0 < evidence_share(build(SHAPE), examples(SHAPE), 1) < 100
+    assert 0 < evidence_share(build(SHAPE), examples(SHAPE), 1) < 1
