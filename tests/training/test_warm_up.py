@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
@@ -14,7 +15,7 @@ from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.packing import Clip, pack
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.timeline import Sample
-from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
+from d2vlm_pipeline.training.config import FindingConfig, LoopConfig, OptimConfig
 from d2vlm_pipeline.training.finding import ReadClip, read_clips, standardise
 from d2vlm_pipeline.training.naming import WordSpace
 from d2vlm_pipeline.training.shown import ShownClip, shown_clips
@@ -49,9 +50,9 @@ def samples(split: str = "train") -> list[Sample]:
     return [tiny.sample("dvc", id=f"{video}-{split}", video=video, split=split) for video in FRAMES]
 
 
-def config(**changes: object) -> TrainConfig:
+def config(**changes: object) -> FindingConfig:
     given = {"steps": 30, "clips_per_step": 2, "threads": 1, "log_every": 10}
-    return TrainConfig.model_validate(given | {"optim": OptimConfig(learning_rate=1e-2)} | changes)
+    return FindingConfig.model_validate(given | {"optim": OptimConfig(learning_rate=1e-2)} | changes)
 
 
 def shown(clips: StoredClips, bundle: ModelBundle) -> Sequence[ShownClip]:
@@ -169,3 +170,16 @@ def test_without_dense_captions_there_is_nothing_to_learn_from(clips: StoredClip
             train(start(), samples("val"), clips, config())
 
 
+
+
+@pytest.mark.parametrize("phase", [LoopConfig, FindingConfig])
+@pytest.mark.parametrize(
+    "unread",
+    [{"tuning": {"kind": "full"}}, {"micro_batch": 1}, {"device": "cuda"}, {"gradient_checkpointing": True}],
+    ids=str,
+)
+def test_what_such_a_phase_would_not_read_is_no_setting_of_it(
+    phase: type[LoopConfig], unread: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        phase.model_validate(unread)

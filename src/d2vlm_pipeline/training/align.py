@@ -30,8 +30,8 @@ from d2vlm_pipeline.model.tokens import PromptTokens, encode
 from d2vlm_pipeline.timeline import EVI, EVI_END, Sample, TimeBase
 from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
+from d2vlm_pipeline.training.shown import NOTHING, captions_shown, in_words
 
-NOTHING = "nothing happens"
 _LETTERS = "ABCD"
 _CHOICES = 3  # choice branches of a clip in one step
 
@@ -71,14 +71,10 @@ def caption_clip(
     sample: Sample, features_TNC: np.ndarray, timebase: TimeBase, layout: FrameLayout
 ) -> CaptionedClip:
     """Captions of a densely captioned clip: what each frame shows, and the story in order."""
-    shown = [
-        [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
-        for time_s in timebase.times_s
-    ]
     return CaptionedClip(
         features_TNC=features_TNC,
         prefix=layout.prefix(timebase.times_s),
-        frame_captions=[" and ".join(captions) or NOTHING for captions in shown],
+        frame_captions=[in_words(captions) for captions in captions_shown(sample, timebase)],
         clip_caption=" ".join(f"{event.caption}." for event in sample.events),
     )
 

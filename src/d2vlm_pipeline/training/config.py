@@ -68,8 +68,25 @@ class LoraTuning(StrictModel):
     save: SavedAs = "merged"
 
 
-class TrainConfig(StrictModel):
-    """One phase: how long, in what portions, with what loss.
+class LoopConfig(StrictModel):
+    """How long a phase runs, and in what portions: all there is to say where the backbone does not train."""
+
+    seed: int = Field(default=0, ge=0)
+    steps: PositiveInt = 1000
+    clips_per_step: PositiveInt = 4
+    threads: PositiveInt = 2
+    log_every: PositiveInt = 20
+    optim: OptimConfig = OptimConfig()
+
+
+class FindingConfig(LoopConfig):
+    """As `LoopConfig`; ``queries_per_clip``: what each clip is read with, once, before the first step."""
+
+    queries_per_clip: PositiveInt = 8
+
+
+class TrainConfig(LoopConfig):
+    """A phase of the whole model: what trains, where, and with what loss.
 
     ``branches_per_clip`` bounds how many questions train behind one prefix in one step; which ones is drawn
     anew each time the clip comes up. ``borrowed_absent``: questions of other clips that a clip gets as
@@ -84,21 +101,15 @@ class TrainConfig(StrictModel):
     is learned stays the same.
     """
 
-    seed: int = Field(default=0, ge=0)
-    steps: PositiveInt = 1000
-    clips_per_step: PositiveInt = 4
     micro_batch: PositiveInt | None = None
     branches_per_clip: PositiveInt = 8
     borrowed_absent: int = Field(default=0, ge=0)
-    threads: PositiveInt = 2
-    log_every: PositiveInt = 20
     tuning: Annotated[FullTuning | FrozenTuning | LoraTuning, Field(discriminator="kind")] = FullTuning()
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     sharding: ShardingConfig = ShardingConfig()
     replay_dir: str | None = None
-    optim: OptimConfig = OptimConfig()
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()
 

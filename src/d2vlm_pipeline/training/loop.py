@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.training.accumulation import Count, StepResult, descend
-from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
+from d2vlm_pipeline.training.config import LoopConfig, OptimConfig
 from d2vlm_pipeline.training.tuning import is_adapter
 
 _Batch = TypeVar("_Batch")
@@ -54,7 +54,7 @@ def run_phase(
     model: nn.Module,
     step: Callable[[_Batch], StepResult],
     data: Iterator[Sequence[_Batch]],
-    config: TrainConfig,
+    config: LoopConfig,
     watch: Watch | None = None,
     count: Count[_Batch] | None = None,
     rescue: Rescue[_Batch] | None = None,
@@ -92,7 +92,7 @@ def _points(
     model: nn.Module,
     step: Callable[[_Batch], StepResult],
     data: Iterator[Sequence[_Batch]],
-    config: TrainConfig,
+    config: LoopConfig,
     watch: Watch | None,
     count: Count[_Batch] | None,
     rescue: Rescue[_Batch] | None,

@@ -21,9 +21,8 @@ from d2vlm_pipeline.model.packing import pad_prefixes
 from d2vlm_pipeline.model.tokens import encode
 from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
-from d2vlm_pipeline.training.shown import ShownClip
+from d2vlm_pipeline.training.shown import ShownClip, in_words
 
-NOTHING = "nothing happens"
 _MATCH_LOGIT = 4.0
 
 
@@ -34,12 +33,6 @@ class NamingBatch:
     features_BTNC: Tensor
     frame_valid_BT: Tensor
     words_BTD: Tensor
-
-    def to(self, device: torch.device) -> NamingBatch:
-        """The same batch on another device."""
-        return NamingBatch(
-            self.features_BTNC.to(device), self.frame_valid_BT.to(device), self.words_BTD.to(device)
-        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class WordSpace:
 
     def frames(self, clip: ShownClip) -> Tensor:
         """Where a clip's frames lie by what they show, [T, D]."""
-        return torch.stack([self.of(" and ".join(captions) or NOTHING) for captions in clip.shown])
+        return torch.stack([self.of(in_words(captions)) for captions in clip.shown])
 
 
 def unexplained(found_ND: Tensor, wanted_ND: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.running import Trained, run
+from d2vlm_pipeline.training.shown import TRAIN_SPLIT, captioned
 
-TRAIN_SPLIT = "train"
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
 
 
@@ -80,17 +80,13 @@ def train_align(
             "align.training.micro_batch: the captions of a step are told apart from one another, all at "
             "once; leave it out, and lower clips_per_step where memory is short"
         )
-    captioned = []
-    for sample in samples:
-        if sample.split == TRAIN_SPLIT and sample.task == "dvc":
-            features, timebase = clips.clip(sample.video)
-            captioned.append(caption_clip(sample, features, timebase, start.layout))
-    if not captioned:
-        raise UserError("align: no dvc sample in the training split; give densely captioned clips")
+    shown = [
+        caption_clip(sample, *clips.clip(sample.video), layout=start.layout) for sample in captioned(samples)
+    ]
     bundle = _copy_of(start)
     encoder = AlignEncoder(bundle.tokenizer, bundle.tokens, frames_per_clip)
     data = align_batches(
-        captioned, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
+        shown, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
     )
     return run("align", bundle, data, config)
 

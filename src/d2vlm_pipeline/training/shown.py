@@ -11,7 +11,10 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Prefix
-from d2vlm_pipeline.timeline import Sample
+from d2vlm_pipeline.timeline import Sample, TimeBase
+
+TRAIN_SPLIT = "train"
+NOTHING = "nothing happens"
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,33 @@ def shown_clips(samples: Sequence[Sample], clips: StoredClips, layout: FrameLayo
         UserError: there is none.
     """
     found = []
-    for sample in samples:
-        if sample.split == "train" and sample.task == "dvc":
-            features, timebase = clips.clip(sample.video)
-            shown = [
-                [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
-                for time_s in timebase.times_s
-            ]
-            found.append(ShownClip(features, layout.prefix(timebase.times_s), shown))
+    for sample in captioned(samples):
+        features, timebase = clips.clip(sample.video)
+        shown = captions_shown(sample, timebase)
+        found.append(ShownClip(features, layout.prefix(timebase.times_s), shown))
+    return found
+
+
+def captioned(samples: Sequence[Sample]) -> list[Sample]:
+    """The dense captions of the training split.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = [sample for sample in samples if sample.split == TRAIN_SPLIT and sample.task == "dvc"]
     if not found:
         raise UserError("align: no dvc sample in the training split; give densely captioned clips")
     return found
+
+
+def captions_shown(sample: Sample, timebase: TimeBase) -> list[list[str]]:
+    """By frame the captions of the events that it shows."""
+    return [
+        [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
+        for time_s in timebase.times_s
+    ]
+
+
+def in_words(captions: Sequence[str]) -> str:
+    """What a frame shows, as one text."""
+    return " and ".join(captions) or NOTHING

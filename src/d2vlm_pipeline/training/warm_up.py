@@ -14,7 +14,7 @@ from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.timeline import Sample
-from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.config import FindingConfig, LoopConfig
 from d2vlm_pipeline.training.finding import finding_batches, finding_step, read_clips, standardise
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
@@ -23,7 +23,7 @@ from d2vlm_pipeline.training.shown import shown_clips
 
 
 def train_naming(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: LoopConfig
 ) -> Trained:
     """The projector alone: frames take on the embeddings of their captions' words."""
     model = copy.deepcopy(start.model)
@@ -37,13 +37,13 @@ def train_naming(
 
 
 def train_finding(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: FindingConfig
 ) -> Trained:
     """The two heads alone: words of captions find their frames."""
     model = copy.deepcopy(start.model)
     shown = shown_clips(samples, clips, start.layout)
     space = WordSpace.of_model(model, start.tokenizer).matching(shown)
-    read = read_clips(model, start.tokens, shown, space, config.branches_per_clip, config.seed)
+    read = read_clips(model, start.tokens, shown, space, config.queries_per_clip, config.seed)
     standardise(model.query_head, torch.cat([clip.queries_MD for clip in read]))
     standardise(model.key_head, torch.cat([clip.frames_TD for clip in read]))
     data = finding_batches(read, config.clips_per_step, derive_seed(config.seed, "finding", "order"))

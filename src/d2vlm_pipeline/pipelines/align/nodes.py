@@ -14,7 +14,7 @@ from d2vlm_pipeline.model import ModelBundle, ModelConfig
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
-from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.config import FindingConfig, LoopConfig, TrainConfig
 from d2vlm_pipeline.video import VideoRow
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class AlignConfig(StrictModel):
         frames_per_clip: single frames of a clip that `training` captions in a step.
     """
 
-    naming: TrainConfig | None = None
-    finding: TrainConfig | None = None
+    naming: LoopConfig | None = None
+    finding: FindingConfig | None = None
     training: TrainConfig | None = TrainConfig()
     frames_per_clip: PositiveInt = 4
 
@@ -44,7 +44,7 @@ class AlignConfig(StrictModel):
         return self
 
     @property
-    def phases(self) -> dict[str, TrainConfig]:
+    def phases(self) -> dict[str, LoopConfig]:
         """The phases that take place, by name, in order."""
         given = {"naming": self.naming, "finding": self.finding, "training": self.training}
         return {name: phase for name, phase in given.items() if phase is not None}
