@@ -174,7 +174,8 @@ def refused(home: Path) -> str:
 
 
 def test_nothing_at_the_path_is_said_in_one_line(tmp_path: Path) -> None:
-    assert "hub id while there is a network" in refused(tmp_path / "nowhere")
+    assert "no such folder; name one in the Hugging Face layout, or a hub id" in refused(tmp_path / "nowhere")
+    assert "hub id while there is a network" in refused(Path("no/such/repository"))
     assert "cannot be loaded" in refused(tmp_path)
 
 

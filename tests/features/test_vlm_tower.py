@@ -133,10 +133,11 @@ def test_sizes_that_do_not_suit_are_refused(home: Path, changes: dict[str, int],
     ("file", "text", "message"),
     [
         ("config.json", '{"model_type": "llama"}', "llama is no video-language model of a known type"),
-        ("config.json", None, "cannot be loaded"),
+        ("config.json", None, "cannot be loaded .*; name a folder in the Hugging Face layout"),
         ("preprocessor_config.json", None, "preprocessor_config.json is missing"),
         ("preprocessor_config.json", "{}", "image_mean or image_std is missing"),
-        ("model.safetensors", None, "lacks model.safetensors"),
+        ("model.safetensors", None, "lacks model.safetensors.*; fetch them, or name another folder"),
+        ("model.safetensors", "{}", r"model\.safetensors: damaged .*; fetch the model again"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_named(

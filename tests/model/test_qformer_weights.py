@@ -150,7 +150,7 @@ def test_what_is_no_q_former_is_refused_in_one_line(tmp_path: Path) -> None:
     for path, message in (
         (empty, r"config\.json is missing"),
         (other, "a bert model, not the Q-Former of InstructBLIP"),
-        (tmp_path / "nowhere", "cannot be loaded .* hub id"),
+        (tmp_path / "nowhere", "nowhere: no such folder; .* hub id"),
     ):
         with pytest.raises(UserError, match=message) as caught:
             as_pretrained(config(path), CHANNELS)

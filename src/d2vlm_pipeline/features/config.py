@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
@@ -11,6 +12,7 @@ from d2vlm_pipeline.artifacts import StrictModel, UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -59,13 +61,20 @@ def device_of(device: Device) -> str:
     return device
 
 
-def check_frames(frames_THWC: np.ndarray, side_px: int) -> None:
-    """Refuse frames of another size or type than an encoder reads.
+def encode_in_batches(
+    frames_THWC: np.ndarray, side_px: int, batch_frames: int, encode: Callable[[torch.Tensor], torch.Tensor]
+) -> np.ndarray:
+    """Features [T, N, C] of all frames, ``batch_frames`` at a time.
 
     Raises:
-        ValueError: they are not uint8 [T, side_px, side_px, 3].
+        ValueError: frames are not uint8 [T, side_px, side_px, 3].
     """
+    import torch
+
     if frames_THWC.dtype != "uint8" or frames_THWC.shape[1:] != (side_px, side_px, 3):
         raise ValueError(
             f"frames must be uint8 [T, {side_px}, {side_px}, 3], got {frames_THWC.dtype} {frames_THWC.shape}"
         )
+    with torch.inference_mode():
+        batches = torch.from_numpy(frames_THWC).split(batch_frames)
+        return torch.cat([encode(batch).cpu() for batch in batches]).numpy()

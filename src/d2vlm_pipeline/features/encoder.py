@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import digest_file, digest_json
-from d2vlm_pipeline.features.config import EncoderConfig, check_frames
+from d2vlm_pipeline.features.config import EncoderConfig, encode_in_batches
 from d2vlm_pipeline.features.huggingface import HuggingFaceConfig, HuggingFaceEncoder
 from d2vlm_pipeline.features.vlm_tower import VLMTower, VLMTowerConfig
 
@@ -127,21 +127,13 @@ class EfficientNetLite0:
         Raises:
             ValueError: frames are not uint8 [T, input_px, input_px, 3].
         """
-        import torch
+        return encode_in_batches(frames_THWC, self.input_px, self._config.batch_frames, self._encode_batch)
 
-        check_frames(frames_THWC, self.input_px)
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(frames_THWC), self._config.batch_frames):
-                batch = torch.from_numpy(frames_THWC[start : start + self._config.batch_frames])
-                parts.append(self._encode_batch(batch.permute(0, 3, 1, 2).float() / 255.0))
-        return torch.cat(parts).numpy()
-
-    def _encode_batch(self, frames_TCHW: torch.Tensor) -> torch.Tensor:
+    def _encode_batch(self, frames_THWC: torch.Tensor) -> torch.Tensor:
         import torch
         from torch.nn import functional
 
-        grid = self._config.grid
+        grid, frames_TCHW = self._config.grid, frames_THWC.permute(0, 3, 1, 2).float() / 255.0
         middle, last = _two_maps(self._net, frames_TCHW)
         pooled = [functional.adaptive_avg_pool2d(maps, grid) for maps in (middle, last)]
         pooled.append(_colour_grid(frames_TCHW, grid))

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import UserError, digest_json
-from d2vlm_pipeline.features.config import Device, EncoderConfig, check_frames, device_of
+from d2vlm_pipeline.features.config import Device, EncoderConfig, device_of, encode_in_batches
 from d2vlm_pipeline.features.pixels import read_preprocessing
 from d2vlm_pipeline.features.pretrained import (
+    encoder_config,
     first_line,
     pretrained_folder,
     quiet_transformers,
-    read_settings,
+    tower_settings,
     weights_digest,
 )
 
@@ -117,7 +118,7 @@ class HuggingFaceEncoder:
             {
                 "config": self._config.digest,
                 "pixels": self._pixels,
-                "settings": _architecture(self._folder),
+                "settings": tower_settings(self._folder),
                 "weights": weights_digest(self._folder),
             }
         )
@@ -141,20 +142,13 @@ class HuggingFaceEncoder:
             ValueError: frames are not uint8 [T, input_px, input_px, 3].
             UserError: the weights cannot be loaded, or the model does not give a token per patch.
         """
-        import torch
-
-        check_frames(frames_THWC, self.input_px)
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(frames_THWC), self._config.batch_frames):
-                batch = torch.from_numpy(frames_THWC[start : start + self._config.batch_frames])
-                parts.append(self._encode_batch(batch.to(self.device)).cpu())
-        return torch.cat(parts).numpy()
+        return encode_in_batches(frames_THWC, self.input_px, self._config.batch_frames, self._encode_batch)
 
     def _encode_batch(self, frames_THWC: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
-        hidden = hidden_state(self._net, self._pixels(frames_THWC), self._settings, self._depth)
+        pixels_TCHW = self._pixels(frames_THWC.to(self.device))
+        hidden = hidden_state(self._net, pixels_TCHW, self._settings, self._depth)
         patches = self._side**2
         if hidden.ndim != 3 or hidden.shape[1] < patches:
             raise UserError(
@@ -202,15 +196,7 @@ def hidden_state(net: Any, pixels_TCHW: torch.Tensor, settings: Any, depth: int)
 
 def _vision_settings(folder: Path) -> Any:
     """Settings of the vision tower, or of the model where it is nothing else."""
-    from transformers import AutoConfig
-
-    try:
-        whole = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"encoder {folder}: cannot be loaded ({first_line(error)}); name a folder in the Hugging Face "
-            "layout"
-        ) from None
+    whole = encoder_config(folder)
     if whole.model_type in _NAFLEX:
         raise UserError(
             f"encoder {folder}: SigLIP-2 of variable resolution (NaFlex) reads patches, not frames; use a "
@@ -224,14 +210,6 @@ def _vision_settings(folder: Path) -> Any:
             "SigLIP, CLIP, DINOv2 or their like"
         )
     return settings
-
-
-def _architecture(folder: Path) -> dict[str, Any]:
-    """The vision tower's settings as its file gives them, without what only says how it is run."""
-    record = read_settings(folder / "config.json")
-    skipped = ("_", "transformers_version", "dtype", "torch_dtype")
-    settings = record.get("vision_config", record)
-    return {name: value for name, value in settings.items() if not name.startswith(skipped)}
 
 
 def _load(folder: Path, settings: Any) -> Any:

@@ -25,6 +25,8 @@ def pretrained_folder(path: str, revision: str | None, what: str) -> Path:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
+    if path.startswith(("/", ".", "~")):
+        raise UserError(f"{what} {path}: no such folder; name one in the Hugging Face layout, or a hub id")
     from huggingface_hub import snapshot_download
 
     try:
@@ -53,6 +55,31 @@ def read_settings(path: Path) -> dict[str, Any]:
     return found
 
 
+def encoder_config(folder: Path) -> Any:
+    """An encoder's configuration in transformers' words.
+
+    Raises:
+        UserError: there is none, or none of a known model.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"encoder {folder}: cannot be loaded ({first_line(error)}); name a folder in the Hugging Face "
+            "layout"
+        ) from None
+
+
+def tower_settings(folder: Path) -> dict[str, Any]:
+    """Settings of the vision tower as its file gives them, without what only says how it is run."""
+    record = read_settings(folder / "config.json")
+    skipped = ("_", "transformers_version", "dtype", "torch_dtype")
+    settings = record.get("vision_config", record)
+    return {name: value for name, value in settings.items() if not name.startswith(skipped)}
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold a model's weights.
 
@@ -67,7 +94,10 @@ def weight_files(folder: Path) -> list[Path]:
     missing = [path.name for path in files if not path.is_file()]
     if missing or not files:
         lacking = ", ".join(missing) or _WEIGHTS
-        raise UserError(f"{folder} lacks {lacking}: only safetensors weights are loaded")
+        raise UserError(
+            f"{folder} lacks {lacking}: only safetensors weights are loaded; fetch them, or name another "
+            "folder"
+        )
     return files
 
 

@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import UserError, digest_json
-from d2vlm_pipeline.features.config import Device, EncoderConfig, check_frames, device_of
-from d2vlm_pipeline.features.pretrained import first_line, pretrained_folder, read_settings, weight_files
+from d2vlm_pipeline.features.config import Device, EncoderConfig, device_of, encode_in_batches
+from d2vlm_pipeline.features.pretrained import (
+    encoder_config,
+    first_line,
+    pretrained_folder,
+    read_settings,
+    tower_settings,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +112,7 @@ class VLMTower:
             {
                 "config": self._config.digest,
                 "pixels": self._mean_and_std,
-                "settings": _architecture(self._folder),
+                "settings": tower_settings(self._folder),
                 "weights": _tower_digest(tuple(_stats(self._folder))),
             }
         )
@@ -127,15 +134,7 @@ class VLMTower:
         Raises:
             ValueError: frames are not uint8 [T, input_px, input_px, 3].
         """
-        import torch
-
-        check_frames(frames_THWC, self.input_px)
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(frames_THWC), self._config.batch_frames):
-                batch = torch.from_numpy(frames_THWC[start : start + self._config.batch_frames])
-                parts.append(self._encode_batch(batch.to(self.device)).cpu())
-        return torch.cat(parts).numpy()
+        return encode_in_batches(frames_THWC, self.input_px, self._config.batch_frames, self._encode_batch)
 
     def _encode_batch(self, frames_THWC: torch.Tensor) -> torch.Tensor:
         import torch
@@ -143,7 +142,7 @@ class VLMTower:
 
         settings = self._settings
         count, side = len(frames_THWC), self._config.input_px // settings.patch_size
-        patches = patches_of(normalised(frames_THWC, *self._mean_and_std), settings)
+        patches = patches_of(normalised(frames_THWC.to(self.device), *self._mean_and_std), settings)
         grid = torch.tensor([[1, side, side]] * count, device=patches.device)
         found = self._tower(patches, grid_thw=grid)
         levels = [found.pooler_output, *(found.deepstack_features if self._is_stacked else ())]
@@ -177,25 +176,13 @@ def patches_of(frames_TCHW: torch.Tensor, settings: Any) -> torch.Tensor:
 
 
 def _vision_settings(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(f"encoder {folder}: cannot be loaded ({first_line(error)})") from None
+    config = encoder_config(folder)
     if config.model_type not in _KNOWN:
         raise UserError(
             f"encoder {folder}: {config.model_type} is no video-language model of a known type "
             f"({', '.join(_KNOWN)}); use encoder.kind: huggingface for an image encoder"
         )
     return config.vision_config
-
-
-def _architecture(folder: Path) -> dict[str, Any]:
-    """The tower's settings as its file gives them, without what only says how it is run."""
-    settings = read_settings(folder / "config.json")["vision_config"]
-    skipped = ("_", "transformers_version", "dtype", "torch_dtype")
-    return {name: value for name, value in settings.items() if not name.startswith(skipped)}
 
 
 def _load(folder: Path, settings: Any) -> Any:
@@ -211,14 +198,21 @@ def _load(folder: Path, settings: Any) -> Any:
 
 
 def _tower_tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tower's weights by name, from files that hold the whole model."""
-    from safetensors import safe_open
+    """The tower's weights by name, from files that hold the whole model.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
 
     for path in files:
-        with safe_open(path, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 (an opened file is no mapping)
-                if found := _OF_TOWER.fullmatch(name):
-                    yield found[1], opened.get_tensor(name)
+        try:
+            with safe_open(path, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 (an opened file is no mapping)
+                    if found := _OF_TOWER.fullmatch(name):
+                        yield found[1], opened.get_tensor(name)
+        except SafetensorError as error:
+            raise UserError(f"{path}: damaged ({first_line(error)}); fetch the model again") from None
 
 
 def _stats(folder: Path) -> list[tuple[Path, int, int]]:
