@@ -142,7 +142,8 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["ask", "--help"], ["plan", "--help"], ["data", "check", "--help"]]
+    "arguments",
+    [["--help"], ["ask", "--help"], ["plan", "--help"], ["replay", "--help"], ["data", "check", "--help"]],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from d2vlm_pipeline.cli import main; main({arguments})"
@@ -236,6 +237,22 @@ def test_another_kind_needs_its_own_keys_alone(given: dict[str, Any]) -> None:
     from d2vlm_pipeline.pipelines import align
 
     assert parameter_error(CONF, "base", given, {"align": align.create_pipeline()}) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sft": {"tuning": {"kind": "lora", "rnk": 3}}}, "--params: sft.tuning.rnk: Extra inputs"),
+        ({"model": {"backbone": {"kind": "causal_lm"}}}, "--params: model.backbone: name the model by"),
+        ({"encoder": {"kind": "huggingface"}}, "--params: encoder.path: Field required"),
+    ],
+)
+def test_a_wrong_value_is_named_as_people_wrote_it(given: dict[str, Any], said: str) -> None:
+    """Where `kind` chooses among models, Pydantic puts it into the place of an error as if it were a key."""
+    from d2vlm_pipeline.pipelines import sft
+
+    message = parameter_error(CONF, "base", given, {"sft": sft.create_pipeline()})
+    assert message is not None and message.startswith(said)
 
 
 def test_the_makefile_installs_the_package_that_the_environment_names() -> None:

@@ -1,5 +1,7 @@
 """The one error class that a person, not a developer, is meant to read."""
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 
 
@@ -10,10 +12,13 @@ class UserError(Exception):
     """
 
 
-def validation_reason(error: ValidationError) -> str:
-    """First complaint of a Pydantic error as one line: `events.0.end_s: must be finite (got 'x')`."""
+def validation_reason(error: ValidationError, place: Sequence[str] | None = None) -> str:
+    """First complaint of a Pydantic error as one line: `events.0.end_s: must be finite (got 'x')`.
+
+    ``place`` is where it is, if the error's own word for that is not what people wrote.
+    """
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in (first["loc"] if place is None else place))
     what = first["msg"].removeprefix("Value error, ").replace(" at line 1 column ", " at column ")
     # A model-level complaint holds the whole record as its input: too long to be of use in a message.
     is_scalar = isinstance(first["input"], str | int | float | bool)

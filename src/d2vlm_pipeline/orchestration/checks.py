@@ -53,10 +53,11 @@ def parameter_error(
     for key, model in TypeExtractor(pipelines).extract_types_from_pipelines().items():
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             continue
+        value = resolve_nested_dict_path(values, key)
         try:
-            model.model_validate(resolve_nested_dict_path(values, key))
+            model.model_validate(value)
         except ValidationError as error:
-            return _described(conf, env, runtime_params, key, error)
+            return _described(conf, env, runtime_params, key, value, error)
     return None
 
 
@@ -66,22 +67,36 @@ def typed_parameter(conf: Path, env: str | None, key: str, model: type[_Model]) 
     Raises:
         UserError: its value is refused; the message names file, key and reason.
     """
+    value = resolve_nested_dict_path(project_config(conf, env)["parameters"], key)
     try:
-        return model.model_validate(resolve_nested_dict_path(project_config(conf, env)["parameters"], key))
+        return model.model_validate(value)
     except ValidationError as error:
-        raise UserError(_described(conf, env, {}, key, error)) from None
+        raise UserError(_described(conf, env, {}, key, value, error)) from None
 
 
 def _described(
-    conf: Path, env: str | None, runtime_params: dict[str, Any], key: str, error: ValidationError
+    conf: Path, env: str | None, runtime_params: dict[str, Any], key: str, value: Any, error: ValidationError
 ) -> str:
     first = error.errors()[0]
-    path = [*key.split("."), *(str(part) for part in first["loc"])]
+    place = _written(value, first["loc"])
+    path = [*key.split("."), *place]
     mend = "remove it or mend its name" if first["type"] == "extra_forbidden" else "mend the value"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    reason = validation_reason(error)
-    separator = "." if first["loc"] else ": "
+    reason = validation_reason(error, place)
+    separator = "." if place else ": "
     return f"{_origin(conf, env, runtime_params, path)}: {key}{separator}{reason}; {mend}{more}"
+
+
+def _written(value: Any, loc: Iterable[str | int]) -> list[str]:
+    """A place in the keys that people wrote: Pydantic puts the kind of a union's member among them."""
+    keys = []
+    for part in loc:
+        if isinstance(value, dict):
+            if part not in value and part == value.get("kind"):
+                continue
+            value = value.get(part)
+        keys.append(str(part))
+    return keys
 
 
 def _origin(conf: Path, env: str | None, runtime_params: dict[str, Any], path: list[str]) -> str:
