@@ -6,7 +6,7 @@ import pytest
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.orchestration.hooks import StrategyHooks
-from d2vlm_pipeline.pipelines import align, sft
+from d2vlm_pipeline.pipelines import align, fpo, sft
 from d2vlm_pipeline.settings import HOOKS
 from d2vlm_pipeline.training.config import TrainConfig
 
@@ -38,6 +38,13 @@ def test_one_gpu_is_let_through() -> None:
 def test_several_are_refused_in_one_line() -> None:
     with pytest.raises(UserError, match=r"^sft\.sharding: ZeRO-2 on 4 GPUs needs a distributed run") as found:
         check(sft.create_pipeline(), sft=SEVERAL)
+    assert "\n" not in str(found.value)
+
+
+def test_the_mend_is_for_all_phases_of_the_run() -> None:
+    both = fpo.create_pipeline() + sft.create_pipeline()
+    with pytest.raises(UserError, match=r"sft\.sharding\.gpus=1,.*fpo\.sharding\.gpus=1,") as found:
+        check(both, sft=SEVERAL, fpo=SEVERAL)
     assert "\n" not in str(found.value)
 
 

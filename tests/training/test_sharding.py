@@ -74,14 +74,14 @@ def test_unknown_keys_are_errors() -> None:
 
 
 def test_one_process_on_one_gpu_is_fine() -> None:
-    check_single_process("sft", ShardingConfig())
+    check_single_process({"sft": ShardingConfig()})
 
 
 @pytest.mark.parametrize("way", [{"gpus": 4}, {"zero_stage": 2}, {"gpus": 2, "zero_stage": 3}])
 def test_what_needs_several_processes_is_refused_in_one_line_that_names_the_mend(way: dict[str, int]) -> None:
     with pytest.raises(UserError) as found:
-        check_single_process("sft", ShardingConfig.model_validate(way), "gpu")
+        check_single_process({"align": ShardingConfig(), "sft": ShardingConfig.model_validate(way)}, "gpu")
     message = str(found.value)
     assert "\n" not in message
-    assert "--params sft.sharding.gpus=1,sft.sharding.zero_stage=0" in message
+    assert "`--params sft.sharding.gpus=1,sft.sharding.zero_stage=0,sft.sharding.offload=none`" in message
     assert "d2vlm plan --env gpu --gpus 1" in message

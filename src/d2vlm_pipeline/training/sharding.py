@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
@@ -49,18 +50,22 @@ class ShardingConfig(StrictModel):
         return f"{stage}{offloaded[self.offload]}"
 
 
-def check_single_process(phase: str, sharding: ShardingConfig, env: str | None = None) -> None:
-    """Refuse what one process on one GPU does not do.
+def check_single_process(phases: Mapping[str, ShardingConfig], env: str | None = None) -> None:
+    """Refuse what one process on one GPU does not do; the mend covers all phases of a run at once.
 
     Raises:
-        UserError: the phase is to use several GPUs, or to partition or offload states.
+        UserError: a phase is to use several GPUs, or to partition or offload states.
     """
-    if sharding.gpus == 1 and sharding.zero_stage == 0:
+    several = {phase: of for phase, of in phases.items() if of.gpus > 1 or of.zero_stage > 0}
+    if not several:
         return
-    alone = f"{phase}.sharding.gpus=1,{phase}.sharding.zero_stage=0,{phase}.sharding.offload=none"
+    phase, sharding = next(iter(several.items()))
+    keys = [f"{phase}.sharding" for phase in several]
+    alone = ",".join(f"{key}.gpus=1,{key}.zero_stage=0,{key}.offload=none" for key in keys)
     of_env = "" if env is None else f" --env {env}"
+    gpus = "1 GPU" if sharding.gpus == 1 else f"{sharding.gpus} GPUs"
     raise UserError(
-        f"{phase}.sharding: {sharding.name} on {sharding.gpus} GPUs needs a distributed run, which this "
-        f"version does not start; add `--params {alone}` to train on one GPU "
-        f"(`d2vlm plan{of_env} --gpus 1` says whether it fits)"
+        f"{phase}.sharding: {sharding.name} on {gpus} needs a distributed run, which this version does not "
+        f"start; add `--params {alone}` to train on one GPU (`d2vlm plan{of_env} --gpus 1` says whether it "
+        "fits)"
     )

@@ -7,6 +7,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
+from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.sharding import check_single_process
 
@@ -25,10 +26,10 @@ class StrategyHooks:
         Raises:
             UserError: one asks for several GPUs, or for partitioned states.
         """
-        for name in sorted(pipeline.inputs()):
-            if name.startswith(_PARAMS):
-                for key, config in _phases(name.removeprefix(_PARAMS), catalog.load(name)):
-                    check_single_process(key, config.sharding, run_params.get("env"))
+        inputs = pipeline.inputs()
+        names = in_order(name.removeprefix(_PARAMS) for name in inputs if name.startswith(_PARAMS))
+        phases = [found for name in names for found in _phases(name, catalog.load(_PARAMS + name))]
+        check_single_process({key: phase.sharding for key, phase in phases}, run_params.get("env"))
 
 
 def _phases(key: str, value: Any) -> list[tuple[str, TrainConfig]]:
