@@ -25,7 +25,7 @@ class _OneLineErrors(click.Group):
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Ask videos, check data, manage models. Pipelines run under `kedro run`."""
+    """Ask videos, check data, plan training. Pipelines run under `kedro run`."""
 
 
 _ENV = click.option("--env", default="base", show_default=True, help="Environment: a folder of conf/.")
@@ -50,7 +50,7 @@ def ask(video: Path, question: str, as_json: bool, env: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print numbers, and DeepSpeed's settings, as JSON.")
 @_ENV
 def plan(env: str, gpus: int | None, frames: int | None, as_json: bool) -> None:
-    """Count what an environment will train and foretell the memory of its GPUs; loads nothing."""
+    """Foretell parameters and GPU memory of an environment's training; loads no weights."""
     import json
 
     from d2vlm_pipeline.orchestration.project import find_project
@@ -71,7 +71,10 @@ def plan(env: str, gpus: int | None, frames: int | None, as_json: bool) -> None:
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def replay(directory: Path) -> None:
-    """Run a training step again that was saved because its loss or gradient was no number, and say why."""
+    """Say why a step's loss or gradient was no number.
+
+    DIRECTORY is the saved step that the failed run named; it runs again under watch.
+    """
     from d2vlm_pipeline.training.culprit import replay as run_again
 
     for line in run_again(directory).lines():

@@ -166,8 +166,9 @@ def test_the_command_says_it_on_one_screen(tmp_path: Path) -> None:
 
 
 def test_what_is_no_saved_step_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="incomplete"):
-        replay(tmp_path)
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=r"not a saved step; name the directory .* replay_dir$"):
+            replay(directory)
     broken(tmp_path, lambda step: replace(batch(), features_BTNC=batch().features_BTNC * torch.inf), bundle())
     place = tmp_path / "replay" / "sft-step1"
     load_step(place)

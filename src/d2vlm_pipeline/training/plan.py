@@ -24,6 +24,7 @@ CARDS_GIB = (24, 40, 80)
 # What a chat template writes around a question and its answer.
 _TEMPLATE_TOKENS = 32
 
+
 class Lengths(StrictModel):
     """How long clips and texts are taken to be.
 

@@ -145,11 +145,14 @@ def load_step(directory: Path) -> SavedStep:
     """
     from safetensors.torch import load_file
 
+    if not (directory / _RECORD).is_file():
+        raise UserError(
+            f"{directory}: not a saved step; name the directory that the failed run named, below its "
+            "replay_dir"
+        )
     verify(directory)
     try:
         record = StepRecord.model_validate_json((directory / _RECORD).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{directory / _RECORD} is missing: this is not a saved step") from None
     except ValidationError as error:
         raise UserError(f"{directory / _RECORD}: {validation_reason(error)}") from None
     tensors = load_file(directory / _BATCH)
