@@ -90,6 +90,23 @@ def test_an_aligned_model_with_another_projector_is_refused(aligned: Path) -> No
         start_model(StartConfig(directory=str(aligned)), config, samples(), SAMPLING, ENCODER, 0)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (CausalLMConfig(path="some/model"), r"backbone\.kind is causal_lm, but .* aligned with tiny_llama"),
+        ({"frame_attention": "causal"}, "frame_attention is causal, but .* aligned with bidirectional"),
+    ],
+)
+def test_an_aligned_model_around_another_backbone_is_refused(
+    aligned: Path, change: CausalLMConfig | dict[str, str], message: str
+) -> None:
+    given = tiny.config()
+    backbone = given.backbone.model_copy(update=change) if isinstance(change, dict) else change
+    config = given.model_copy(update={"backbone": backbone})
+    with pytest.raises(UserError, match=message):
+        start_model(StartConfig(directory=str(aligned)), config, samples(), SAMPLING, ENCODER, 0)
+
+
 def test_a_damaged_aligned_model_is_refused(aligned: Path) -> None:
     config = aligned / "config.json"
     config.write_text(config.read_text().replace("0.6", "0.5"))

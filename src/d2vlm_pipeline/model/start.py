@@ -52,16 +52,28 @@ def start_model(
                 "`kedro run --pipelines align` and point start.directory at its result, "
                 "or set start.kind to scratch"
             )
-    had, wants = bundle.model.config.projector.kind, config.projector.kind
-    if had != wants:
-        raise UserError(
-            f"model.projector.kind is {wants}, but {directory} was aligned with {had}; set it back, run "
-            "`kedro run --pipelines align` and point start.directory at its result, "
-            "or set start.kind to scratch"
-        )
-    # The architecture is the aligned one's; how intervals are read off its similarities is not part of it.
+    had, wants = _identity(bundle.model.config), _identity(config)
+    for key in wants:
+        if had[key] != wants[key]:
+            raise UserError(
+                f"{key} is {wants[key]}, but {directory} was aligned with {had[key]}; set it back, run "
+                "`kedro run --pipelines align` and point start.directory at its result, "
+                "or set start.kind to scratch"
+            )
+    # Sizes are the aligned one's; how intervals are read off its similarities is not part of it.
     bundle.model.config = bundle.model.config.model_copy(update={"span": config.span})
     return bundle
+
+
+def _identity(config: ModelConfig) -> dict[str, str]:
+    """By parameter what an aligned model must be to be the configured one; its sizes are its own."""
+    backbone = config.backbone
+    return {
+        "model.backbone.kind": backbone.kind,
+        "model.backbone": backbone.kind if isinstance(backbone, BackboneConfig) else backbone.name,
+        "model.backbone.frame_attention": backbone.frame_attention,
+        "model.projector.kind": config.projector.kind,
+    }
 
 
 def fresh_model(
