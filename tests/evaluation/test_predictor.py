@@ -1,7 +1,7 @@
 """The one way a model is asked: one prediction a question, in order, whatever the batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from d2vlm_pipeline.evaluation.predictor import ClipSource, Predictor, SwappedVi
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.model import generate as generation
 from d2vlm_pipeline.model.config import QFormerConfig
+from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.generate import FoundSpan, Generated, PromptClip, PromptQuestion, ResponseForm
+from d2vlm_pipeline.objectives import OFFICIAL_SFT, SFTConfig
 from d2vlm_pipeline.timeline import EvidenceSegment, ModelRef, Prediction, Question, TimeBase
 from model.tiny import bundle, clock, contract, features, model, sample
 
@@ -245,3 +247,15 @@ def test_options_are_known_however_they_are_chosen(scripted: Any, choice: str) -
     ]
     assert [list(choice) for choice in script.questions[0].choices] == expected
     assert script.form == ResponseForm(bundle().tokens.evi_end, 5, weighs_choices=choice == "likeliest")
+
+
+@pytest.mark.parametrize(("compat", "labels"), [("paper", SFTConfig()), ("official", OFFICIAL_SFT)])
+def test_times_in_a_question_stand_for_the_frames_they_stood_for_in_training(
+    scripted: Any, compat: str, labels: SFTConfig
+) -> None:
+    script, asked = scripted("</evi>(B) blue."), sample("rar", video="a.mp4")
+    agreed = contract().model_copy(update={"compat": compat})
+    predictor(Shelf(), bundle=replace(bundle(), contract=agreed)).answer_batch([Question.of_sample(asked)])
+    trained = BranchEncoder(bundle().tokenizer, bundle().tokens, labels).sample(asked, clock(FRAMES["a.mp4"]))
+    assert list(script.questions[0].spans) == trained.question_spans
+    assert len(trained.question_spans) == 2

@@ -167,11 +167,13 @@ class Predictor:
         return question_ids(question, self.bundle.tokenizer, self.bundle.tokens)
 
     def _prompt_question(self, question: Question, clip: int, timebase: TimeBase) -> PromptQuestion:
+        from d2vlm_pipeline.model.encoding import frame_spans
         from d2vlm_pipeline.model.generate import PromptQuestion
         from d2vlm_pipeline.model.tokens import encode, lettered_options, places_of
 
         ids = self._ids(question)
-        spans = [timebase.frames_of(span) for span in question.query_spans]
+        is_official = self.bundle.contract.compat == "official"
+        spans = frame_spans(question.query_spans, timebase, is_official)
         choices = [encode(option, self.bundle.tokenizer) for option in lettered_options(question)]
         return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans, choices)
 

@@ -10,7 +10,14 @@ from transformers import PreTrainedTokenizerBase
 
 from d2vlm_pipeline.model import tokens as prompt
 from d2vlm_pipeline.model.packing import Branch, Response
-from d2vlm_pipeline.objectives import AxisWeights, SFTConfig, frame_labels, official_labels, official_spans
+from d2vlm_pipeline.objectives import (
+    OFFICIAL_SFT,
+    AxisWeights,
+    SFTConfig,
+    frame_labels,
+    official_labels,
+    official_spans,
+)
 from d2vlm_pipeline.timeline import (
     GroundedResponse,
     Interval,
@@ -80,15 +87,22 @@ class BranchEncoder:
         )
 
     def _spans(self, intervals: Sequence[Interval], timebase: TimeBase) -> list[tuple[int, int]]:
-        if self.labels.labels == "soft_frames":
-            return official_spans(_frame_pairs(intervals, timebase), len(timebase))
-        return [timebase.frames_of(interval) for interval in intervals]
+        return frame_spans(intervals, timebase, official=self.labels == OFFICIAL_SFT)
 
     def _labels(self, intervals: Sequence[Interval], timebase: TimeBase) -> torch.Tensor:
         if self.labels.labels == "soft_frames":
             pairs = _frame_pairs(intervals, timebase)
             return official_labels(pairs, len(timebase), self.labels.soft_base, rounded=True)
         return frame_labels(intervals, timebase, self.labels)
+
+
+def frame_spans(
+    intervals: Sequence[Interval], timebase: TimeBase, official: bool
+) -> list[tuple[int, int]]:
+    """First and last frame (inclusive) whose states stand for each interval, in training and in asking."""
+    if official:
+        return official_spans(_frame_pairs(intervals, timebase), len(timebase))
+    return [timebase.frames_of(interval) for interval in intervals]
 
 
 def _frame_pairs(intervals: Sequence[Interval], timebase: TimeBase) -> list[tuple[float, float]]:
