@@ -21,7 +21,7 @@ from d2vlm_pipeline.model.exact import at_least_single
 from d2vlm_pipeline.model.heads import MatchHead
 from d2vlm_pipeline.model.masks import additive_mask, branch_visible, prefix_visible
 from d2vlm_pipeline.model.packing import PackedBatch, PaddedQuestions
-from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of, keys_and_values
+from d2vlm_pipeline.model.prefix import PrefixCache, PrefixDone, inputs_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,8 @@ class PrefixState:
 
     def rows(self, clip_Q: Tensor) -> PrefixState:
         """One row per question: the state of the clip it is about, in a cache of its own to go on with."""
-        cache = DynamicCache()
-        for layer in range(len(self.cache)):
-            keys, values = keys_and_values(self.cache, layer)
-            cache.update(keys.index_select(0, clip_Q), values.index_select(0, clip_Q), layer)
         return PrefixState(
-            cache,
+            rows_of(self.cache, clip_Q),
             self.valid_BP[clip_Q],
             self.next_position_B[clip_Q],
             self.frame_valid_BT[clip_Q],

@@ -52,6 +52,15 @@ def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
     return held.keys, held.values
 
 
+def rows_of(cache: DynamicCache, row_R: Tensor) -> DynamicCache:
+    """A cache of its own with what a cache that was filled holds of these rows."""
+    found = DynamicCache()
+    for layer in range(len(cache)):
+        keys, values = keys_and_values(cache, layer)
+        found.update(keys.index_select(0, row_R), values.index_select(0, row_R), layer)
+    return found
+
+
 @contextmanager
 def inputs_of(layers: Sequence[nn.Module], wanted: set[int]) -> Iterator[dict[int, Tensor]]:
     """Collects what the layers of these numbers are given inside the block."""

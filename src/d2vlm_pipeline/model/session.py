@@ -6,7 +6,6 @@ the content of that interval when it is read back (method.md §6.1).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +16,7 @@ from torch import Tensor
 from d2vlm_pipeline.model.d2vlm import D2VLM, PrefixState
 from d2vlm_pipeline.model.evidence import pool_spans, row_similarity, span_weights
 from d2vlm_pipeline.model.masks import additive_mask, branch_visible
+from d2vlm_pipeline.model.prefix import rows_of
 from d2vlm_pipeline.model.spans import interval_confidences, select_spans
 
 
@@ -113,8 +113,7 @@ class Session:
 
     def _log_probabilities(self, rows_R: Tensor, ids_RC: Tensor, real_RC: Tensor) -> Tensor:
         """log p of every token of R continuations of the given rows, [R, C]; the session does not move."""
-        cache = copy.deepcopy(self._state.cache)
-        cache.batch_select_indices(rows_R)
+        cache = rows_of(self._state.cache, rows_R)
         seen = self._visible_QL[rows_R, : self._cached]
         visible = branch_visible(seen, real_RC, torch.zeros_like(ids_RC))
         embeds = self._model.embed(ids_RC)
