@@ -116,3 +116,9 @@ def test_unknown_keys_of_a_file_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"layers: Extra inputs are not permitted"):
         read_architecture(file)
     assert isinstance(Architecture.model_validate(record), Architecture)
+
+
+def test_a_folder_without_a_configuration_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no configuration that can be read \(.*\); name a folder") as found:
+        find_architecture(str(tmp_path), None)
+    assert "\n" not in str(found.value)

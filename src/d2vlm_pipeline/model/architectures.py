@@ -10,6 +10,7 @@ from pydantic import PositiveInt, ValidationError
 from transformers import AutoConfig, PretrainedConfig
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError, validation_reason
+from d2vlm_pipeline.features.pretrained import first_line
 
 PUBLISHED = Path(__file__).parent / "assets" / "architectures"
 
@@ -128,7 +129,10 @@ def _load(path: str, revision: str | None) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(path, revision=revision, local_files_only=True)
     except ValueError as error:
-        raise UserError(f"{path}: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(
+            f"{path}: no configuration that can be read ({first_line(error)}); name a folder in the Hugging "
+            "Face layout, or update transformers"
+        ) from None
 
 
 def _sizes(config: PretrainedConfig) -> dict[str, Any]:

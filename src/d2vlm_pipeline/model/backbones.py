@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.features.pretrained import first_line
 from d2vlm_pipeline.model.architectures import check_as_written
 from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, VLMConfig
 from d2vlm_pipeline.model.gguf import converted
@@ -62,7 +63,7 @@ def pretrained(
         tokenizer, model = _load_vlm(config) if isinstance(config, VLMConfig) else _load_causal_lm(config)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"backbone {config.name}: cannot be loaded ({_first_line(error)}); name a folder with a causal "
+            f"backbone {config.name}: cannot be loaded ({first_line(error)}); name a folder with a causal "
             "language model and its tokenizer, or a hub id while there is a network"
         ) from None
     check_as_written(config.name, config.architecture, model.config)
@@ -108,7 +109,7 @@ def of_architecture(record: dict[str, Any], path: Path) -> PreTrainedModel:
         build = LanguageHalf._from_config if is_language_half(config) else AutoModelForCausalLM.from_config
         return build(config, dtype=torch.float32)
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a known causal language model ({_first_line(error)})") from None
+        raise UserError(f"{path}: not a known causal language model ({first_line(error)})") from None
 
 
 def is_tied(backbone: PreTrainedModel) -> bool:
@@ -126,10 +127,6 @@ def _check_logits(name: str, model: PreTrainedModel) -> None:
             f"backbone {name}: {type(model).__name__} scales or caps its logits, which is not supported; "
             "choose a model that does not"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 @torch.no_grad()

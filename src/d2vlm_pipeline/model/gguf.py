@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from d2vlm_pipeline.artifacts import UserError, atomic_directory, digest_file, digest_json, is_complete
+from d2vlm_pipeline.features.pretrained import first_line
 from d2vlm_pipeline.model.config import GGUFConfig
 
 _LOG = logging.getLogger(__name__)
@@ -112,8 +113,9 @@ def _convert(file: Path, folder: Path) -> None:
 
 
 def _unreadable(file: Path, error: Exception) -> UserError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UserError(f"{file}: not a causal language model that can be unpacked ({reason}); use another")
+    return UserError(
+        f"{file}: not a causal language model that can be unpacked ({first_line(error)}); use another"
+    )
 
 
 def _restore(tokenizer: PreTrainedTokenizerBase, pre: str) -> None:
