@@ -50,7 +50,7 @@ def ask(video: Path, question: str, as_json: bool, env: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print numbers, and DeepSpeed's settings, as JSON.")
 @_ENV
 def plan(env: str, gpus: int | None, frames: int | None, as_json: bool) -> None:
-    """Foretell parameters and GPU memory of an environment's training; loads no weights."""
+    """Count an environment's parameters and foretell GPU memory. Loads no weights."""
     import json
 
     from d2vlm_pipeline.orchestration.project import find_project
