@@ -18,7 +18,7 @@ from d2vlm_pipeline.timeline import Sample
 from d2vlm_pipeline.training.config import FindingConfig, LoopConfig, OptimConfig
 from d2vlm_pipeline.training.finding import ReadClip, read_clips, standardise
 from d2vlm_pipeline.training.naming import WordSpace
-from d2vlm_pipeline.training.shown import ShownClip, shown_clips
+from d2vlm_pipeline.training.shown import ShownClip, captions_of, shown_clips
 from d2vlm_pipeline.training.warm_up import train_finding, train_naming
 from model import tiny
 
@@ -169,6 +169,27 @@ def test_without_dense_captions_there_is_nothing_to_learn_from(clips: StoredClip
         with pytest.raises(UserError, match="no dvc sample in the training split"):
             train(start(), samples("val"), clips, config())
 
+
+def without_words(sample: Sample, kept: int) -> Sample:
+    """The sample with captions for its first events alone; the rest have none, or none that says anything."""
+    events = [
+        event.model_copy(update={} if place < kept else {"caption": "" if place % 2 else "on the"})
+        for place, event in enumerate(sample.events)
+    ]
+    return sample.model_copy(update={"events": tuple(events)})
+
+
+def test_events_without_words_show_nothing(clips: StoredClips) -> None:
+    bundle, given = start(), [without_words(sample, 1) for sample in samples()]
+    (caption,) = {event.caption for sample in given for event in sample.events[:1]}
+    found = shown_clips(given, clips, bundle.layout)
+    assert captions_of(found) == [caption]
+    assert not any("" in captions for clip in found for captions in clip.shown)
+    space = WordSpace.of_model(bundle.model, bundle.tokenizer)
+    for clip in read_clips(bundle.model, bundle.tokens, found, space, 20, seed=0):
+        assert torch.isfinite(clip.read_MD).all()
+    with pytest.raises(UserError, match="has a caption with words; give it one"):
+        shown_clips([without_words(sample, 0) for sample in samples()], clips, bundle.layout)
 
 
 

@@ -32,7 +32,7 @@ from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
 from d2vlm_pipeline.training.naming import WordSpace, unexplained
 from d2vlm_pipeline.training.negatives import content_words
-from d2vlm_pipeline.training.shown import ShownClip
+from d2vlm_pipeline.training.shown import ShownClip, captions_of
 
 _WHOLE_CAPTION = 0.4  # share of queries that are a caption as it stands
 _FOREIGN = 0.3  # share of queries that are taken from another clip
@@ -89,11 +89,6 @@ def read_clips(
             frames = state.frames_match_BTD[0]
             found.append(ReadClip(frames, output.states_MD, space.frames(clip), read, label_MT))
     return found
-
-
-def captions_of(clips: Sequence[ShownClip]) -> list[str]:
-    """Every caption that some frame shows, sorted."""
-    return sorted({caption for clip in clips for captions in clip.shown for caption in captions})
 
 
 def _query_text(own: Sequence[str], pool: Sequence[str], rng: random.Random) -> str:

@@ -12,6 +12,7 @@ from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Prefix
 from d2vlm_pipeline.timeline import Sample, TimeBase
+from d2vlm_pipeline.training.negatives import content_words
 
 TRAIN_SPLIT = "train"
 NOTHING = "nothing happens"
@@ -30,14 +31,22 @@ def shown_clips(samples: Sequence[Sample], clips: StoredClips, layout: FrameLayo
     """The densely captioned clips of the training split.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or their captions say nothing.
     """
     found = []
     for sample in captioned(samples):
         features, timebase = clips.clip(sample.video)
         shown = captions_shown(sample, timebase)
         found.append(ShownClip(features, layout.prefix(timebase.times_s), shown))
+    if not captions_of(found):
+        raise UserError("align: no event of a dvc sample has a caption with words; give it one")
     return found
+
+
+def captions_of(clips: Sequence[ShownClip]) -> list[str]:
+    """Every caption with words of its own that some frame shows, sorted."""
+    found = {caption for clip in clips for captions in clip.shown for caption in captions}
+    return sorted(caption for caption in found if content_words(caption))
 
 
 def captioned(samples: Sequence[Sample]) -> list[Sample]:
@@ -53,9 +62,10 @@ def captioned(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def captions_shown(sample: Sample, timebase: TimeBase) -> list[list[str]]:
-    """By frame the captions of the events that it shows."""
+    """By frame the captions of the events that it shows, where they have one."""
+    told = [event for event in sample.events if event.caption.strip()]
     return [
-        [event.caption for event in sample.events if event.start_s <= time_s < event.end_s]
+        [event.caption for event in told if event.start_s <= time_s < event.end_s]
         for time_s in timebase.times_s
     ]
 
