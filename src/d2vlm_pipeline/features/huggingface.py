@@ -81,20 +81,11 @@ class HuggingFaceEncoder:
     def __init__(self, config: HuggingFaceConfig) -> None:
         self._config = config
         self._folder = pretrained_folder(config.path, config.revision, "encoder")
-        self._settings = _vision_settings(self._folder)
+        self._settings = vision_settings(encoder_config(self._folder), str(self._folder))
         self._pixels = read_preprocessing(self._folder, self._settings.image_size)
         self._depth = self._settings.num_hidden_layers + 1 + config.layer
         self._side = self._pixels.crop_px // self._settings.patch_size
-        if self._depth < 1:
-            raise UserError(
-                f"encoder.layer is {config.layer}, but {config.path} has {self._settings.num_hidden_layers} "
-                "layers; raise it"
-            )
-        if config.grid > self._side:
-            raise UserError(
-                f"encoder.grid is {config.grid}, but {config.path} cuts frames into {self._side} × "
-                f"{self._side} patches; lower it"
-            )
+        check_sizes(config, self._settings, self._side)
 
     @property
     def input_px(self) -> int:
@@ -194,19 +185,40 @@ def hidden_state(net: Any, pixels_TCHW: torch.Tensor, settings: Any, depth: int)
     return found[0]
 
 
-def _vision_settings(folder: Path) -> Any:
-    """Settings of the vision tower, or of the model where it is nothing else."""
-    whole = encoder_config(folder)
+def check_sizes(config: HuggingFaceConfig, settings: Any, side: int) -> None:
+    """Refuse a layer or a grid that a tower of ``side`` × ``side`` patches does not have.
+
+    Raises:
+        UserError: it has fewer layers, or fewer patches a side.
+    """
+    if settings.num_hidden_layers + 1 + config.layer < 1:
+        raise UserError(
+            f"encoder.layer is {config.layer}, but {config.path} has {settings.num_hidden_layers} layers; "
+            "raise it"
+        )
+    if config.grid > side:
+        raise UserError(
+            f"encoder.grid is {config.grid}, but {config.path} cuts frames into {side} × {side} patches; "
+            "lower it"
+        )
+
+
+def vision_settings(whole: Any, where: str) -> Any:
+    """Settings of the vision tower, or of the model where it is nothing else.
+
+    Raises:
+        UserError: the model has no vision transformer that reads frames.
+    """
     if whole.model_type in _NAFLEX:
         raise UserError(
-            f"encoder {folder}: SigLIP-2 of variable resolution (NaFlex) reads patches, not frames; use a "
+            f"encoder {where}: SigLIP-2 of variable resolution (NaFlex) reads patches, not frames; use a "
             "checkpoint of fixed resolution, as google/siglip2-base-patch16-224"
         )
     settings = whole.vision_config if "vision_config" in whole.to_dict() else whole
     named = settings.to_dict()
     if not all(isinstance(named.get(name), int) for name in _NEEDED):
         raise UserError(
-            f"encoder {folder}: a {whole.model_type} model has no vision tower of layers and patches; use "
+            f"encoder {where}: a {whole.model_type} model has no vision tower of layers and patches; use "
             "SigLIP, CLIP, DINOv2 or their like"
         )
     return settings

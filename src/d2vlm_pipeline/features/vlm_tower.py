@@ -76,14 +76,7 @@ class VLMTower:
         self._config = config
         self._folder = pretrained_folder(config.path, config.revision, "encoder")
         self._settings = _vision_settings(self._folder)
-        unit = self._settings.patch_size * self._settings.spatial_merge_size
-        if config.input_px % unit:
-            raise UserError(f"encoder.input_px {config.input_px}: {config.path} needs a multiple of {unit}")
-        if config.grid > config.input_px // unit:
-            raise UserError(
-                f"encoder.grid is {config.grid}, but {config.input_px} pixels are {config.input_px // unit} "
-                f"tokens a side to {config.path}; lower it, or raise encoder.input_px"
-            )
+        check_sizes(config, self._settings)
 
     @property
     def input_px(self) -> int:
@@ -150,6 +143,22 @@ class VLMTower:
         maps_TCHW = torch.cat(levels, dim=-1).unflatten(0, (count, merged, merged)).permute(0, 3, 1, 2)
         pooled = functional.adaptive_avg_pool2d(maps_TCHW, self._config.grid)
         return pooled.flatten(2).transpose(1, 2).half().contiguous()
+
+
+def check_sizes(config: VLMTowerConfig, settings: Any) -> None:
+    """Refuse frames that the tower does not cut into whole tokens, or into too few for the grid.
+
+    Raises:
+        UserError: `input_px` or `grid` does not suit it.
+    """
+    unit = settings.patch_size * settings.spatial_merge_size
+    if config.input_px % unit:
+        raise UserError(f"encoder.input_px {config.input_px}: {config.path} needs a multiple of {unit}")
+    if config.grid > config.input_px // unit:
+        raise UserError(
+            f"encoder.grid is {config.grid}, but {config.input_px} pixels are {config.input_px // unit} "
+            f"tokens a side to {config.path}; lower it, or raise encoder.input_px"
+        )
 
 
 def normalised(frames_THWC: torch.Tensor, mean: list[float], std: list[float]) -> torch.Tensor:
