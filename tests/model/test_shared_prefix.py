@@ -160,3 +160,20 @@ def test_the_content_of_the_evidence_reaches_what_follows() -> None:
         moved = pack([clip], 0)
         moved.evi_span_E2[row] = torch.tensor([5, 5]) if row != 0 else torch.tensor([0, 0])
         assert not torch.allclose(model(moved)[0].token_logits_NV, seen, atol=1e-4)
+
+
+def test_a_clip_about_which_nothing_is_asked_and_a_question_without_an_answer_change_nothing() -> None:
+    model = tiny.model()
+    one, other = tiny.clip(8, ("tvg", "dvc")), tiny.clip(5, ("tem", "rar"))
+    silent = replace(tiny.clip(11, ("tvg",)), branches=[])
+    unanswered = replace(other, branches=[replace(other.branches[1], responses=[]), *other.branches])
+    found = []
+    for clips in ([one, other], [one, silent, unanswered]):
+        model.zero_grad(set_to_none=True)
+        loss = sft_step(model, pack(clips), SFTConfig()).loss
+        loss.backward()
+        found.append((loss.detach(), {name: p.grad for name, p in model.named_parameters()}))
+    (expected, gradients), (loss, others) = found
+    torch.testing.assert_close(loss, expected)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
