@@ -96,6 +96,7 @@ def test_valid_samples_survive_json(fields: dict[str, Any]) -> None:
         ({"options": ["a", "b"]}, "come together"),
         ({"answer_index": 0}, "come together"),
         ({"options": ["a"], "answer_index": 0}, "at least 2"),
+        ({"options": [str(at) for at in range(27)], "answer_index": 0}, "at most 26"),
         ({"options": ["a", "a"], "answer_index": 0}, "differ"),
         ({"options": ["a", ""], "answer_index": 0}, "options"),
         ({"options": ["a", "b"], "answer_index": 2}, "answer_index 2 with 2 options"),

@@ -35,7 +35,8 @@ Task = Annotated[str, AfterValidator(_known_task)]
 TimedText = Annotated[NonBlank, AfterValidator(_without_end_token)]
 """Question or answer text, in which `<evi>` may stand for an interval."""
 _Option = Annotated[NonBlank, AfterValidator(refuse_tokens)]
-Options = Annotated[tuple[_Option, ...], Field(min_length=2), AfterValidator(_distinct)]
+# Options are named by letters, of which there are no more.
+Options = Annotated[tuple[_Option, ...], Field(min_length=2, max_length=26), AfterValidator(_distinct)]
 
 
 class Event(StrictModel):
