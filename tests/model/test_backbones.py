@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -160,6 +161,25 @@ def test_an_answer_that_no_special_token_closes_is_refused(llama: Path) -> None:
 def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be loaded .* name a folder") as caught:
         pretrained(CausalLMConfig(path=str(tmp_path)), seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    home = write_pretrained(tmp_path, "llama")
+    weights = load_file(home / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if ".layers.1." not in name}
+    save_file(kept, home / "model.safetensors", {"format": "pt"})
+    lacking = len(weights) - len(kept)
+    with pytest.raises(UserError, match=rf"{lacking} of its weights are missing .* first model\.layers\.1\."):
+        pretrained(CausalLMConfig(path=str(home)), seed=0)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
+    home = write_pretrained(tmp_path, "llama")
+    whole = (home / "model.safetensors").read_bytes()
+    (home / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        pretrained(CausalLMConfig(path=str(home)), seed=0)
     assert "\n" not in str(caught.value)
 
 

@@ -80,7 +80,7 @@ def test_an_aligned_model_of_other_sampling_is_refused(aligned: Path) -> None:
 def test_an_aligned_model_of_another_encoder_is_refused(tmp_path: Path) -> None:
     with atomic_directory(tmp_path / "aligned") as directory:
         save_model(tiny.bundle(), directory)
-    with pytest.raises(UserError, match="aligned with another encoder_digest"):
+    with pytest.raises(UserError, match="aligned with another encoder"):
         start(StartConfig(directory=str(tmp_path / "aligned")), samples())
 
 

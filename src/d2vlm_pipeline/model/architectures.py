@@ -118,7 +118,10 @@ def _written(path: str, file: str | None) -> PretrainedConfig | None:
 
 def _fetched(path: str, revision: str | None) -> PretrainedConfig | None:
     if Path(path).is_dir():
-        return _load(path, None)
+        try:
+            return _load(path, None)
+        except OSError as error:
+            raise UserError(f"{path}: {first_line(error)}; fetch the model again") from None
     try:
         return _load(path, revision)
     except OSError:  # never fetched

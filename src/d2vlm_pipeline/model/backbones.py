@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -25,6 +26,7 @@ from d2vlm_pipeline.model.config import BackboneConfig, CausalLMConfig, VLMConfi
 from d2vlm_pipeline.model.gguf import converted
 from d2vlm_pipeline.model.tokens import add_evidence_tokens
 from d2vlm_pipeline.model.vlm import LanguageHalf, is_language_half, language_half
+from d2vlm_pipeline.model.whole import load_whole
 
 # Spread of a new token's embedding around the mean of the known ones, as a share of their own spread: two
 # new tokens must not be one.
@@ -61,7 +63,7 @@ def pretrained(
     """
     try:
         tokenizer, model = _load_vlm(config) if isinstance(config, VLMConfig) else _load_causal_lm(config)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"backbone {config.name}: cannot be loaded ({first_line(error)}); name a folder with a causal "
             "language model and its tokenizer, or a hub id while there is a network"
@@ -80,7 +82,7 @@ def _load_causal_lm(config: CausalLMConfig) -> tuple[PreTrainedTokenizerBase, Pr
     home = str(converted(config.gguf)) if config.gguf else config.name
     return (
         AutoTokenizer.from_pretrained(home, revision=config.revision),
-        AutoModelForCausalLM.from_pretrained(home, revision=config.revision, dtype=torch.float32),
+        load_whole(AutoModelForCausalLM, home, config.revision, torch.float32),
     )
 
 

@@ -45,10 +45,10 @@ def start_model(
     verify(directory)
     bundle = load_model(directory)
     wanted = Contract(sampling=sampling, encoder=encoder, encoder_digest=build_encoder(encoder).digest)
-    for name in ("sampling", "encoder_digest"):
+    for name, parameter in (("sampling", "sampling"), ("encoder_digest", "encoder")):
         if getattr(bundle.contract, name) != getattr(wanted, name):
             raise UserError(
-                f"{directory}: aligned with another {name}; set the parameter back, run "
+                f"{directory}: aligned with another {parameter}; set the parameter back, run "
                 "`kedro run --pipelines align` and point start.directory at its result, "
                 "or set start.kind to scratch"
             )

@@ -25,6 +25,7 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.positions import TimedLayout, VideoLayout
 from d2vlm_pipeline.model.tokens import PromptTokens, encode
+from d2vlm_pipeline.model.whole import load_whole
 
 START, END = "<|vision_start|>", "<|vision_end|>"
 
@@ -64,9 +65,11 @@ def language_half(path: str, revision: str | None, dtype: torch.dtype) -> Langua
     Raises:
         UserError: the checkpoint is of a type that is not known.
         OSError: nothing can be loaded from there.
+        ValueError: weights are missing.
+        SafetensorError: a file is damaged.
     """
     check_known(path, AutoConfig.from_pretrained(path, revision=revision))
-    whole = AutoModelForImageTextToText.from_pretrained(path, revision=revision, dtype=dtype)
+    whole = load_whole(AutoModelForImageTextToText, path, revision, dtype)
     with torch.device("meta"):
         half = LanguageHalf(text_config(whole.config))
     half.model, half.lm_head = whole.model.language_model, whole.lm_head
