@@ -34,6 +34,17 @@ def test_losses_and_gradients_are_those_of_the_complete_pass() -> None:
         torch.testing.assert_close(gradient, whole[name], atol=1e-6, rtol=1e-5)
 
 
+def test_semantic_layer_0_lends_evidence_what_frames_were_projected_to() -> None:
+    model, packed = tiny.model(semantic_layer=0), pack([tiny.clip(8)], 0)
+    with torch.no_grad():
+        _, state = model(packed)
+    torch.testing.assert_close(state.frames_semantic_BTD, state.frames_in_BTD)
+    short = gradients(model)
+    model.complete_prefix = True
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, short[name], atol=1e-6, rtol=1e-5)
+
+
 @contextmanager
 def calls_of(module: nn.Module) -> Iterator[list[int]]:
     """Positions that the module was given, call by call."""

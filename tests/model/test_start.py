@@ -114,6 +114,11 @@ def test_a_damaged_aligned_model_is_refused(aligned: Path) -> None:
         start(StartConfig(directory=str(aligned)), samples())
 
 
+def test_an_aligned_model_that_was_not_made_yet_is_one_line_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere: no aligned backbone is there; run `kedro run --pipelines"):
+        start(StartConfig(directory=str(tmp_path / "nowhere")), samples())
+
+
 def test_the_shipped_backbone_is_not_taken_for_another_one() -> None:
     config = ModelConfig(backbone=CausalLMConfig(path="some/model"))
     with pytest.raises(UserError, match=r"some/model, but the aligned backbone that ships is another"):

@@ -202,7 +202,7 @@ class ModelConfig(StrictModel):
     span: SpanConfig = SpanConfig()
     frame_tokens: PositiveInt = 9
     frame_channels: PositiveInt = 471
-    semantic_layer: int = Field(default=3, ge=1)
+    semantic_layer: int = Field(default=3, ge=0)
     match_layer: int = Field(default=-2, le=-1)
     head_size: PositiveInt = 192
     compat: Compat = "paper"

@@ -5,8 +5,7 @@ The prefix (text and frames) runs once; its keys, values and hidden states serve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,23 +94,6 @@ class D2VLM(nn.Module):
     def layers(self) -> list[nn.Module]:
         """The backbone's decoder layers, in order."""
         return list(self.backbone.base_model.get_submodule("layers").children())
-
-    @contextmanager
-    def shallow(self) -> Iterator[None]:
-        """Inside the block the backbone ends behind the layers that evidence reads.
-
-        Similarities are what they always are, at a part of the price; words cannot be said.
-        """
-        body = self.backbone.base_model
-        whole = body.get_submodule("layers")
-        depth = min(self._count, 1 + max(self._semantic, self._match))
-        body.set_submodule("layers", nn.ModuleList(self.layers[:depth]))
-        self._count = depth
-        try:
-            yield
-        finally:
-            body.set_submodule("layers", whole)
-            self._count = len(self.layers)
 
     @property
     def device(self) -> torch.device:

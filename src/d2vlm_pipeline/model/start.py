@@ -42,6 +42,11 @@ def start_model(
             "start.kind to scratch, or start.directory to what `kedro run --pipelines align` made of it"
         )
     directory = SHIPPED if start.directory is None else Path(start.directory)
+    if not directory.is_dir():
+        raise UserError(
+            f"start.directory {directory}: no aligned backbone is there; run `kedro run --pipelines align` "
+            "first, with the same --env"
+        )
     verify(directory)
     bundle = load_model(directory)
     wanted = Contract(sampling=sampling, encoder=encoder, encoder_digest=build_encoder(encoder).digest)

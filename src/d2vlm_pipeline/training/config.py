@@ -79,12 +79,6 @@ class LoopConfig(StrictModel):
     optim: OptimConfig = OptimConfig()
 
 
-class FindingConfig(LoopConfig):
-    """As `LoopConfig`; ``queries_per_clip``: what each clip is read with, once, before the first step."""
-
-    queries_per_clip: PositiveInt = 8
-
-
 class TrainConfig(LoopConfig):
     """A phase of the whole model: what trains, where, and with what loss.
 

@@ -23,8 +23,6 @@ from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.data import windowed_epoch
 from d2vlm_pipeline.training.shown import ShownClip, in_words
 
-_MATCH_LOGIT = 4.0
-
 
 @dataclass(frozen=True)
 class NamingBatch:
@@ -51,13 +49,6 @@ class WordSpace:
         with torch.no_grad():
             table_VD = model.embed(torch.arange(len(tokenizer), device=model.device)).float().cpu()
         return cls(tokenizer, table_VD, torch.zeros(table_VD.shape[1]))
-
-    def matching(self, clips: Sequence[ShownClip]) -> WordSpace:
-        """The space centred on what frames show, so wide that like points have `_MATCH_LOGIT` in common."""
-        frames = torch.cat([self.frames(clip) for clip in clips])
-        spread = float(frames.var(0, correction=0).sum())
-        scale = (_MATCH_LOGIT * frames.shape[1] ** 0.5 / spread) ** 0.5
-        return WordSpace(self.tokenizer, self.table_VD, frames.mean(0), scale)
 
     def of(self, text: str) -> Tensor:
         """Where a text lies, [D]."""

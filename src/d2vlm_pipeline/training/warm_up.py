@@ -1,4 +1,4 @@
-"""What a pretrained language model is taught of frames before it trains itself: naming, then finding."""
+"""What a pretrained language model is given of frames before it trains itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-from torch import nn
-
 from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.timeline import Sample
-from d2vlm_pipeline.training.config import FindingConfig, LoopConfig
-from d2vlm_pipeline.training.finding import finding_batches, finding_step, read_clips, standardise
+from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
 from d2vlm_pipeline.training.running import Trained
@@ -34,19 +30,3 @@ def train_naming(
     data = naming_batches(shown, targets, config.clips_per_step, order)
     curve = run_phase("naming", model.projector, partial(naming_step, model.project), data, config)
     return Trained(replace(start, model=model), curve)
-
-
-def train_finding(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: FindingConfig
-) -> Trained:
-    """The two heads alone: words of captions find their frames."""
-    model = copy.deepcopy(start.model)
-    shown = shown_clips(samples, clips, start.layout)
-    space = WordSpace.of_model(model, start.tokenizer).matching(shown)
-    read = read_clips(model, start.tokens, shown, space, config.queries_per_clip, config.seed)
-    standardise(model.query_head, torch.cat([clip.queries_MD for clip in read]))
-    standardise(model.key_head, torch.cat([clip.frames_TD for clip in read]))
-    data = finding_batches(read, config.clips_per_step, derive_seed(config.seed, "finding", "order"))
-    step = partial(finding_step, model.query_head, model.key_head)
-    heads = nn.ModuleList([model.query_head, model.key_head])
-    return Trained(replace(start, model=model), run_phase("finding", heads, step, data, config))

@@ -14,7 +14,7 @@ from d2vlm_pipeline.model import ModelBundle, ModelConfig
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
-from d2vlm_pipeline.training.config import FindingConfig, LoopConfig, TrainConfig
+from d2vlm_pipeline.training.config import LoopConfig, TrainConfig
 from d2vlm_pipeline.video import VideoRow
 
 if TYPE_CHECKING:
@@ -22,31 +22,29 @@ if TYPE_CHECKING:
 
 
 class AlignConfig(StrictModel):
-    """Alignment: up to three phases, one after the other; each is left out where it is null.
+    """Alignment: up to two phases, one after the other; each is left out where it is null.
 
     Attributes:
         naming: the projector alone: frames take on the embeddings of their captions' words. For a pretrained
             language model, whose embeddings mean something.
-        finding: words of captions find their frames; only the layers run that evidence reads.
         training: six tasks on captions through the whole backbone, for one that starts from nothing.
         frames_per_clip: single frames of a clip that `training` captions in a step.
     """
 
     naming: LoopConfig | None = None
-    finding: FindingConfig | None = None
     training: TrainConfig | None = TrainConfig()
     frames_per_clip: PositiveInt = 4
 
     @model_validator(mode="after")
     def _check_phases(self) -> Self:
         if not self.phases:
-            raise ValueError("give at least one of naming, finding, training")
+            raise ValueError("give at least one of naming, training")
         return self
 
     @property
     def phases(self) -> dict[str, LoopConfig]:
         """The phases that take place, by name, in order."""
-        given = {"naming": self.naming, "finding": self.finding, "training": self.training}
+        given = {"naming": self.naming, "training": self.training}
         return {name: phase for name, phase in given.items() if phase is not None}
 
 
@@ -63,11 +61,10 @@ def align_backbone(
     """Train projector, tokenizer and backbone on captions alone."""
     from d2vlm_pipeline.model.start import fresh_model
     from d2vlm_pipeline.training.phases import train_align
-    from d2vlm_pipeline.training.warm_up import train_finding, train_naming
+    from d2vlm_pipeline.training.warm_up import train_naming
 
     train: dict[str, Callable[..., Trained]] = {
         "naming": train_naming,
-        "finding": train_finding,
         "training": partial(train_align, frames_per_clip=config.frames_per_clip),
     }
     seed = next(iter(config.phases.values())).seed
