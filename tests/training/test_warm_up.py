@@ -1,22 +1,26 @@
 """Naming: what a pretrained language model is given of frames before it is asked anything."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
-from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
-from d2vlm_pipeline.model import ModelBundle, build_model
-from d2vlm_pipeline.model.config import PoolConfig
-from d2vlm_pipeline.timeline import Sample
-from d2vlm_pipeline.training.config import LoopConfig, OptimConfig
+from d2vlm_pipeline.artifacts import UserError, atomic_directory
+from d2vlm_pipeline.features import ClipFeatures, EfficientNetConfig, FeatureStore, StoredClips, write_store
+from d2vlm_pipeline.model import ModelBundle, build_model, load_model, save_half
+from d2vlm_pipeline.model.config import CausalLMConfig, GGUFConfig, ModelConfig, PoolConfig
+from d2vlm_pipeline.model.start import fresh_model
+from d2vlm_pipeline.timeline import Sample, SamplingPolicy
+from d2vlm_pipeline.training.config import LoopConfig, LoraTuning, OptimConfig, TrainConfig
 from d2vlm_pipeline.training.naming import WordSpace
+from d2vlm_pipeline.training.phases import train_sft
 from d2vlm_pipeline.training.shown import ShownClip, captions_of, shown_clips
 from d2vlm_pipeline.training.warm_up import train_naming
 from model import tiny
+from model.tiny_gguf import write_gguf
 
 FRAMES = {"a.mp4": 8, "b.mp4": 6}
 
@@ -124,3 +128,23 @@ def test_events_without_words_show_nothing(clips: StoredClips) -> None:
 def test_what_such_a_phase_would_not_read_is_no_setting_of_it(unread: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         LoopConfig.model_validate(unread)
+
+
+def test_a_backbone_of_a_gguf_file_is_named_saved_and_tuned(tmp_path: Path) -> None:
+    file, _ = write_gguf(tmp_path)
+    backbone = CausalLMConfig(gguf=GGUFConfig(file=str(file), cache=str(tmp_path / "cache")))
+    projector = PoolConfig(cell_size=8, context_frames=1)
+    model = ModelConfig(backbone=backbone, projector=projector, semantic_layer=0, match_layer=-3)
+    begun = fresh_model(model, [], SamplingPolicy(), EfficientNetConfig(), seed=0)
+    features = torch.randn(8, 9, 471, generator=torch.Generator().manual_seed(0)).numpy().astype(np.float16)
+    write_store(tmp_path / "store", [ClipFeatures("a.mp4", "p", "e", features, tiny.clock(8))])
+    clips = StoredClips(FeatureStore(tmp_path / "store"), {"a.mp4": "a.mp4"}, "p", "e")
+    given = [tiny.sample("dvc", video="a.mp4")]
+    named = train_naming(begun, given, clips, config(steps=4)).bundle
+    with atomic_directory(tmp_path / "aligned") as folder:
+        save_half(named, folder)
+    tuning = LoraTuning(rank=2, targets="linear")
+    phase = TrainConfig(steps=4, clips_per_step=1, threads=1, log_every=4, tuning=tuning)
+    trained = train_sft(load_model(tmp_path / "aligned"), given, clips, phase)
+    assert np.isfinite(trained.curve.points[-1]["loss"])
+    assert "backbone" in changed(named, trained.bundle)
