@@ -79,6 +79,8 @@ def run_phase(
     torch.set_num_threads(config.threads)
     # Gradients of indexed rows are summed by threads in any order otherwise: same seed, other weights.
     torch.use_deterministic_algorithms(True)
+    # Otherwise every new tensor would be filled first, for the sake of code that reads what nobody wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(derive_seed(config.seed, name) % 2**63)
     model.train()
     try:
