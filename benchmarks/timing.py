@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def interleaved(alternatives: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
-    """Median CPU seconds of this process for each alternative, after one warm-up of each."""
-    for run in alternatives.values():
+def interleaved(
+    alternatives: Mapping[str, Callable[[], object]], repetitions: int, warm_up: bool = True
+) -> dict[str, float]:
+    """Median CPU seconds of this process for each alternative, after one run of each that does not count."""
+    for run in alternatives.values() if warm_up else ():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for _ in range(repetitions):
