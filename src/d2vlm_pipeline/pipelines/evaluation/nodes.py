@@ -135,6 +135,8 @@ def score_answers(
     asked = held_out(samples, answering, evaluation)
     scores = {}
     for answered in predictions:
+        if not answered:
+            continue  # a baseline that can answer none of the tasks; a model answers whatever it is asked
         system = answered[0].system
         # A baseline is asked what it can answer; a model is asked everything, and silence counts as wrong.
         tasks = sorted({str(guess.task) for guess in answered}) if system in GUESSERS else None
