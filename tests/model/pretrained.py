@@ -4,13 +4,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from d2vlm_pipeline.features import EfficientNetConfig
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.model.config import CausalLMConfig, ModelConfig, PoolConfig
 from d2vlm_pipeline.model.encoding import BranchEncoder
-from d2vlm_pipeline.model.packing import Clip, PackedBatch
+from d2vlm_pipeline.model.packing import Clip, PackedBatch, pack
 from d2vlm_pipeline.model.start import fresh_model
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.timeline import SamplingPolicy
@@ -51,14 +57,18 @@ def write_pretrained(
     config = AutoConfig.for_model(
         architecture, vocab_size=len(tokenizer), **COMMON | ARCHITECTURES.get(architecture, {}) | sizes
     )
-    model = AutoModelForCausalLM.from_config(config)
+    home = directory / architecture
+    save_random(AutoModelForCausalLM.from_config(config), tokenizer, home)
+    return home
+
+
+def save_random(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, home: Path) -> None:
+    """Save with weights of a size at which every part matters."""
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.2)
-    home = directory / architecture
     model.save_pretrained(home)
     tokenizer.save_pretrained(home)
-    return home
 
 
 def plain_tokenizer(directory: Path) -> Path:
@@ -97,6 +107,12 @@ def clip(bundle: ModelBundle, frames: int, forms: tuple[str, ...], seed: int = 0
     made = encoder(bundle)
     branches = [made.sample(tiny.sample(form), tiny.clock(frames)) for form in forms]
     return Clip(bundle.layout.prefix(tiny.clock(frames).times_s), features(frames, seed), branches)
+
+
+def two_clips(bundle: ModelBundle) -> PackedBatch:
+    """Clips of different lengths, with questions of most forms."""
+    clips = [clip(bundle, 8, ("tvg", "dvc", "tem")), clip(bundle, 5, ("rar", "absent"), seed=1)]
+    return pack(clips, bundle.tokens.pad)
 
 
 def outputs(bundle: ModelBundle, batch: PackedBatch) -> tuple[Tensor, Tensor]:

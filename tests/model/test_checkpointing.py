@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from d2vlm_pipeline.model import D2VLM, ModelBundle
+from d2vlm_pipeline.model import D2VLM
 from d2vlm_pipeline.model.checkpointing import checkpointed
 from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
@@ -18,7 +18,7 @@ from d2vlm_pipeline.training.config import LoraTuning
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from model import tiny
-from model.pretrained import ARCHITECTURES, clip, fresh, write_pretrained
+from model.pretrained import ARCHITECTURES, fresh, two_clips, write_pretrained
 
 Found = tuple[Tensor, dict[str, Tensor]]
 
@@ -63,15 +63,10 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_pretrained(tmp_path_factory.mktemp(request.param), request.param)
 
 
-def batch(bundle: ModelBundle) -> PackedBatch:
-    clips = [clip(bundle, 8, ("tvg", "dvc", "tem")), clip(bundle, 5, ("rar", "absent"), seed=1)]
-    return pack(clips, bundle.tokens.pad)
-
-
 def test_adapters_with_dropout_train_the_same_in_every_architecture(home: Path) -> None:
     bundle = fresh(home)
     model = bundle.model.train()
-    given = batch(bundle)
+    given = two_clips(bundle)
     config = LoraTuning(rank=2, dropout=0.3, targets="linear")
     with tuned(model, config, evidence_token_ids(bundle.tokenizer), seed=0):
         for name, parameter in model.named_parameters():

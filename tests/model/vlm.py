@@ -18,7 +18,7 @@ from d2vlm_pipeline.model.start import fresh_model
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.timeline import SamplingPolicy
 from model import tiny
-from model.pretrained import plain_tokenizer
+from model.pretrained import plain_tokenizer, save_random
 
 PX, PATCH, MERGE, WIDTH = 32, 4, 2, 32
 SIDE = PX // PATCH // MERGE  # merged tokens on a side of a frame
@@ -87,13 +87,8 @@ def write_vlm(directory: Path, architecture: str) -> Path:
         vision_end_token_id=ids[END],
         **settings,
     )
-    model = AutoModelForImageTextToText.from_config(config)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.2)
     home = directory / architecture
-    model.save_pretrained(home)
-    tokenizer.save_pretrained(home)
+    save_random(AutoModelForImageTextToText.from_config(config), tokenizer, home)
     pixels = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
     (home / "preprocessor_config.json").write_text(json.dumps(pixels))
     return home

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.model import ModelBundle
-from d2vlm_pipeline.model.packing import PackedBatch, pack
+from d2vlm_pipeline.model.packing import pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning, OptimConfig, TrainConfig
@@ -16,7 +15,7 @@ from d2vlm_pipeline.training.precision import Compute, frozen_matrices
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from model import tiny
-from model.pretrained import ARCHITECTURES, clip, fresh, write_pretrained
+from model.pretrained import ARCHITECTURES, fresh, two_clips, write_pretrained
 
 CPU = torch.device("cpu")
 SINGLE, HALF = Compute(CPU, torch.float32), Compute(CPU, torch.bfloat16)
@@ -33,11 +32,6 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_pretrained(tmp_path_factory.mktemp(request.param), request.param)
 
 
-def batch(bundle: ModelBundle) -> PackedBatch:
-    clips = [clip(bundle, 8, ("tvg", "dvc", "tem")), clip(bundle, 5, ("rar", "absent"), seed=1)]
-    return pack(clips, bundle.tokens.pad)
-
-
 @pytest.mark.parametrize("config", WAYS, ids=str)
 def test_a_half_precision_step_loses_about_what_a_single_precision_one_loses(
     home: Path, config: FullTuning | LoraTuning | FrozenTuning
@@ -45,7 +39,7 @@ def test_a_half_precision_step_loses_about_what_a_single_precision_one_loses(
     losses: list[list[float]] = []
     for compute in (SINGLE, HALF):
         bundle = fresh(home)
-        model, given, seen = bundle.model, batch(bundle), []
+        model, given, seen = bundle.model, two_clips(bundle), []
         step = compute.running(lambda it, model=model: sft_step(model, it, SFTConfig()))
         with (
             tuned(model, config, evidence_token_ids(bundle.tokenizer), seed=0),

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model import D2VLM, ModelBundle
-from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.training.config import FrozenTuning, LoraTuning, OptimConfig
 from d2vlm_pipeline.training.loop import build_optimiser
 from d2vlm_pipeline.training.steps import sft_step
 from d2vlm_pipeline.training.tuning import adapter_targets, is_adapter, tuned
-from model.pretrained import ARCHITECTURES, clip, fresh, outputs, write_pretrained
+from model.pretrained import ARCHITECTURES, fresh, outputs, two_clips, write_pretrained
 
 Tuning = FrozenTuning | LoraTuning
 WAYS: list[Tuning] = [
@@ -39,11 +38,6 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_pretrained(tmp_path_factory.mktemp(request.param), request.param)
 
 
-def batch(bundle: ModelBundle) -> PackedBatch:
-    clips = [clip(bundle, 8, ("tvg", "dvc", "tem")), clip(bundle, 5, ("rar", "absent"), seed=1)]
-    return pack(clips, bundle.tokens.pad)
-
-
 def state(model: D2VLM) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
@@ -51,7 +45,7 @@ def state(model: D2VLM) -> dict[str, Tensor]:
 def train(bundle: ModelBundle, config: Tuning, steps: int = 3) -> None:
     """A few large steps with weight decay."""
     optimiser = build_optimiser(bundle.model, OptimConfig(learning_rate=0.05, weight_decay=0.5))
-    given = batch(bundle)
+    given = two_clips(bundle)
     for _ in range(steps):
         optimiser.zero_grad(set_to_none=True)
         sft_step(bundle.model, given, SFTConfig()).loss.backward()
@@ -64,7 +58,7 @@ def test_gradients_reach_every_group_that_trains_and_no_frozen_one(home: Path, c
     with tuned(bundle.model, config, evidence_token_ids(bundle.tokenizer), seed=0):
         train(bundle, config, steps=1)  # an adapter's first matrix has no gradient while its second is zero
         bundle.model.zero_grad(set_to_none=True)
-        sft_step(bundle.model, batch(bundle), SFTConfig()).loss.backward()
+        sft_step(bundle.model, two_clips(bundle), SFTConfig()).loss.backward()
         for name, parameter in bundle.model.named_parameters():
             assert (parameter.grad is not None) == parameter.requires_grad, name
             if parameter.grad is not None:
@@ -111,8 +105,8 @@ def test_the_folded_model_says_what_the_tuned_one_said(home: Path, config: Tunin
     with tuned(bundle.model, config, evidence_token_ids(bundle.tokenizer), seed=0):
         train(bundle, config)
         bundle.model.eval()
-        inside = outputs(bundle, batch(bundle))
-    for one, other in zip(inside, outputs(bundle, batch(bundle)), strict=True):
+        inside = outputs(bundle, two_clips(bundle))
+    for one, other in zip(inside, outputs(bundle, two_clips(bundle)), strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-3)
     assert all(parameter.requires_grad for parameter in bundle.model.parameters())
     assert "peft_config" not in vars(bundle.model.backbone)
@@ -121,9 +115,9 @@ def test_the_folded_model_says_what_the_tuned_one_said(home: Path, config: Tunin
 @pytest.mark.parametrize("config", [WAYS[0], WAYS[3]], ids=str)
 def test_before_the_first_step_a_tuned_model_is_the_plain_one(home: Path, config: Tuning) -> None:
     bundle = fresh(home)
-    plain = outputs(bundle, batch(bundle))
+    plain = outputs(bundle, two_clips(bundle))
     with tuned(bundle.model, config, evidence_token_ids(bundle.tokenizer), seed=0):
-        for one, other in zip(plain, outputs(bundle, batch(bundle)), strict=True):
+        for one, other in zip(plain, outputs(bundle, two_clips(bundle)), strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
@@ -134,7 +128,7 @@ def test_rows_of_new_tokens_get_the_gradient_they_get_among_all(home: Path) -> N
         bundle = fresh(home)
         new = evidence_token_ids(bundle.tokenizer)
         with tuned(bundle.model, config, new, seed=0):
-            sft_step(bundle.model, batch(bundle), SFTConfig()).loss.backward()
+            sft_step(bundle.model, two_clips(bundle), SFTConfig()).loss.backward()
             gradients = {
                 name: p.grad for name, p in bundle.model.backbone.named_parameters() if p.grad is not None
             }
@@ -185,12 +179,12 @@ def test_a_phase_that_fails_leaves_a_plain_model_that_can_be_tuned_again(
     with pytest.raises(_Interrupted), tuned(bundle.model, config, new, seed=0) as learned:
         train(bundle, config)
         bundle.model.eval()
-        inside = outputs(bundle, batch(bundle))
+        inside = outputs(bundle, two_clips(bundle))
         raise _Interrupted
     assert list(state(bundle.model)) == plain
     assert bool(learned) == isinstance(config, LoraTuning)
     assert all(parameter.requires_grad for parameter in bundle.model.parameters())
-    for one, other in zip(inside, outputs(bundle, batch(bundle)), strict=True):
+    for one, other in zip(inside, outputs(bundle, two_clips(bundle)), strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-3)
     with tuned(bundle.model, config, new, seed=0):
         train(bundle, config, steps=1)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.artifacts import UserError, digest_file, digest_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WEIGHTS = "model.safetensors"
 _WANTED = ("*.json", "*.safetensors")
@@ -99,6 +102,27 @@ def weight_files(folder: Path) -> list[Path]:
             "folder"
         )
     return files
+
+
+def stored_tensors(
+    files: Iterable[Path], name_of: Callable[[str], str | None]
+) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of safetensors files by the names that they are given; what is given none is not read.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as opened:
+                for stored in opened.keys():  # noqa: SIM118 (an opened file is no mapping)
+                    name = name_of(stored)
+                    if name is not None:
+                        yield name, opened.get_tensor(stored)
+        except SafetensorError as error:
+            raise UserError(f"{path}: damaged ({first_line(error)}); fetch the model again") from None
 
 
 def weights_digest(folder: Path) -> str:

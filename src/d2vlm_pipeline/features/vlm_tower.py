@@ -23,6 +23,7 @@ from d2vlm_pipeline.features.pretrained import (
     first_line,
     pretrained_folder,
     read_settings,
+    stored_tensors,
     tower_settings,
     weight_files,
 )
@@ -207,21 +208,13 @@ def _load(folder: Path, settings: Any) -> Any:
 
 
 def _tower_tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tower's weights by name, from files that hold the whole model.
+    """The tower's weights by name, from files that hold the whole model."""
 
-    Raises:
-        UserError: a file is damaged.
-    """
-    from safetensors import SafetensorError, safe_open
+    def name_in_tower(stored: str) -> str | None:
+        found = _OF_TOWER.fullmatch(stored)
+        return found[1] if found else None
 
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118 (an opened file is no mapping)
-                    if found := _OF_TOWER.fullmatch(name):
-                        yield found[1], opened.get_tensor(name)
-        except SafetensorError as error:
-            raise UserError(f"{path}: damaged ({first_line(error)}); fetch the model again") from None
+    return stored_tensors(files, name_in_tower)
 
 
 def _stats(folder: Path) -> list[tuple[Path, int, int]]:

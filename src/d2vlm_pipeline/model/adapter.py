@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, validation_reason
+from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json
 from d2vlm_pipeline.model.backbones import pretrained
 from d2vlm_pipeline.model.config import CausalLMConfig, VLMConfig
+from d2vlm_pipeline.model.files import read_record, read_tensors
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 
 RECORD, WEIGHTS = "adapter.json", "adapter.safetensors"
@@ -117,7 +118,7 @@ def load_adapter(directory: Path, moved_to: str | None) -> tuple[PreTrainedModel
     Raises:
         UserError: the directory is damaged, or the base is missing or another one.
     """
-    record = _read_record(directory / RECORD)
+    record = read_record(directory / RECORD, AdapterRecord)
     base = record.base if moved_to is None else _moved(record.base, moved_to)
     try:
         backbone, tokenizer = pretrained(base, seed=0)
@@ -221,28 +222,3 @@ def _moved(base: CausalLMConfig | VLMConfig, path: str) -> CausalLMConfig | VLMC
     """The base at another place."""
     settings = base.model_dump() | {"path": path, "revision": None}
     return type(base).model_validate(settings | ({"gguf": None} if "gguf" in settings else {}))
-
-
-def _read_record(path: Path) -> AdapterRecord:
-    try:
-        return AdapterRecord.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_reason(error)}") from None
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: this is not a model directory") from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); run the step that makes it again") from None
-    return tensors

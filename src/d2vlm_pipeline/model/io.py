@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 from transformers import AutoTokenizer
 
 from d2vlm_pipeline.artifacts import (
-    StrictModel,
     UserError,
     canonical_json,
     digest_json,
     read_manifest,
-    validation_reason,
 )
-from d2vlm_pipeline.model.adapter import RECORD, apply_changes, load_adapter, read_tensors, save_adapter
+from d2vlm_pipeline.model.adapter import RECORD, apply_changes, load_adapter, save_adapter
 from d2vlm_pipeline.model.backbones import architecture, is_tied, of_architecture
 from d2vlm_pipeline.model.build import build_model
 from d2vlm_pipeline.model.bundle import Contract, ModelBundle
 from d2vlm_pipeline.model.config import PROMPT_VERSION, BackboneConfig, ModelConfig
 from d2vlm_pipeline.model.d2vlm import D2VLM
+from d2vlm_pipeline.model.files import read_json, read_record, read_tensors
 
 ARCHITECTURE = "backbone.json"
 """Of a backbone that was loaded: its architecture in transformers' words."""
-
-_Record = TypeVar("_Record", bound=StrictModel)
-
 
 def save_model(bundle: ModelBundle, directory: Path) -> None:
     """Write weights (safetensors), config.json, tokenizer and contract.json into an existing directory.
@@ -75,11 +69,11 @@ def load_structure(directory: Path) -> D2VLM:
     Raises:
         UserError: a file is missing or malformed.
     """
-    config = _read(directory / "config.json", ModelConfig)
+    config = read_record(directory / "config.json", ModelConfig)
     backbone = None
     if not isinstance(config.backbone, BackboneConfig):
         path = directory / ARCHITECTURE
-        backbone = of_architecture(_read_json(path), path)
+        backbone = of_architecture(read_json(path), path)
     return build_model(config, seed=0, backbone=backbone)
 
 
@@ -93,7 +87,7 @@ def load_model(directory: Path, base: str | None = None) -> ModelBundle:
     Raises:
         UserError: a file is missing, malformed, or made for another prompt, or an adapter's base is.
     """
-    contract = _read(directory / "contract.json", Contract)
+    contract = read_record(directory / "contract.json", Contract)
     if contract.prompt_version != PROMPT_VERSION:
         raise UserError(
             f"{directory}: made for prompt version {contract.prompt_version}, but this code writes "
@@ -104,7 +98,7 @@ def load_model(directory: Path, base: str | None = None) -> ModelBundle:
     stages = None
     if (directory / RECORD).is_file():
         backbone, stages = load_adapter(directory, base)
-        model = build_model(_read(directory / "config.json", ModelConfig), seed=0, backbone=backbone)
+        model = build_model(read_record(directory / "config.json", ModelConfig), seed=0, backbone=backbone)
         apply_changes(_stored_weights(model), directory)
     else:
         model = load_structure(directory)
@@ -134,22 +128,3 @@ def _stored_weights(model: D2VLM) -> dict[str, Tensor]:
     if is_tied(model.backbone):
         state.pop("backbone.lm_head.weight")
     return state
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: this is not a model directory") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: {error}") from None
-    return found
-
-
-def _read(path: Path, record: type[_Record]) -> _Record:
-    try:
-        return record.model_validate_json(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: this is not a model directory") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_reason(error)}") from None

@@ -269,7 +269,7 @@ def _positions(prefixes: Sequence[Prefix]) -> Tensor:
 
 
 def pad_questions(questions: Sequence[Sequence[int]], pad_id: int = 0) -> PaddedQuestions:
-    """Pad token ids of several questions on the right."""
+    """Pad token ids of several questions, or of what may answer them, on the right."""
     ids = _pad([list(question) for question in questions], pad_id)
     return PaddedQuestions(ids, _pad([[1] * len(question) for question in questions], 0).bool())
 

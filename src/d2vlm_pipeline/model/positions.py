@@ -21,21 +21,29 @@ _EARLY = 0.1
 
 
 @dataclass(frozen=True)
-class VideoLayout:
-    """Qwen2.5-VL: all frames between one pair of tokens, with as many temporal positions as time has passed.
+class _GridLayout:
+    """Frames as grids of tokens between two tokens.
 
     Attributes:
         before: where the user's turn begins.
-        start: token before the frames.
-        end: token behind them.
+        start: token before what is shown.
+        end: token behind it.
         grid: rows and columns of a frame's tokens.
-        positions_per_s: temporal positions of a second.
     """
 
     before: Sequence[int]
     start: int
     end: int
     grid: int
+
+
+@dataclass(frozen=True)
+class VideoLayout(_GridLayout):
+    """Qwen2.5-VL: all frames between one pair of tokens, with as many temporal positions as time has passed.
+
+    ``positions_per_s`` is how many a second takes.
+    """
+
     positions_per_s: float
 
     def prefix(self, times_s: Sequence[float]) -> Prefix:
@@ -48,21 +56,12 @@ class VideoLayout:
 
 
 @dataclass(frozen=True)
-class TimedLayout:
+class TimedLayout(_GridLayout):
     """Qwen3-VL: each frame stands behind its time as text, between a pair of tokens of its own.
 
-    Attributes:
-        before: where the user's turn begins.
-        start: token before a frame.
-        end: token behind it.
-        grid: rows and columns of a frame's tokens.
-        encode: text to token ids.
+    ``encode`` turns text into token ids.
     """
 
-    before: Sequence[int]
-    start: int
-    end: int
-    grid: int
     encode: Callable[[str], Sequence[int]] = field(compare=False)
 
     def prefix(self, times_s: Sequence[float]) -> Prefix:

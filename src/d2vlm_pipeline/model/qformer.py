@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from transformers import InstructBlipConfig, InstructBlipQFormerConfig, InstructBlipQFormerModel
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.features.pretrained import pretrained_folder, read_settings, weight_files
+from d2vlm_pipeline.features.pretrained import (
+    pretrained_folder,
+    read_settings,
+    stored_tensors,
+    weight_files,
+)
 from d2vlm_pipeline.model.config import QFormerConfig
 from d2vlm_pipeline.model.packing import PaddedQuestions
 from d2vlm_pipeline.model.projectors import time_code, time_map
@@ -186,19 +191,11 @@ def _architecture(folder: Path) -> tuple[InstructBlipQFormerConfig, int | None]:
 def _weights(folder: Path) -> dict[str, Tensor]:
     """The Q-Former's tensors by their own names, whether alone in the files or within a whole model."""
     is_whole = read_settings(folder / "config.json")["model_type"] == "instructblip"
-    found: dict[str, Tensor] = {}
-    for path in weight_files(folder):
-        found |= _tensors(path, ("qformer.", "query_tokens") if is_whole else ("",))
-    return {name.removeprefix("qformer."): tensor for name, tensor in found.items()}
 
+    def name_in_qformer(stored: str) -> str | None:
+        if is_whole and not stored.startswith(("qformer.", "query_tokens")):
+            return None
+        return stored.removeprefix("qformer.")
 
-def _tensors(path: Path, beginnings: tuple[str, ...]) -> dict[str, Tensor]:
-    """Tensors of a file whose names begin so; the others are not read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as stored:
-            wanted = [name for name in stored.keys() if name.startswith(beginnings)]  # noqa: SIM118
-            return {name: stored.get_tensor(name).float() for name in wanted}
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); fetch the model again") from None
+    found = stored_tensors(weight_files(folder), name_in_qformer)
+    return {name: tensor.float() for name, tensor in found}

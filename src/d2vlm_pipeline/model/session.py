@@ -16,6 +16,7 @@ from torch import Tensor
 from d2vlm_pipeline.model.d2vlm import D2VLM, PrefixState
 from d2vlm_pipeline.model.evidence import pool_spans, row_similarity, span_weights
 from d2vlm_pipeline.model.masks import additive_mask, branch_visible
+from d2vlm_pipeline.model.packing import pad_questions
 from d2vlm_pipeline.model.prefix import rows_of
 from d2vlm_pipeline.model.spans import interval_confidences, select_spans
 
@@ -69,10 +70,8 @@ class Session:
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token ids padded on the right, and which of them are tokens."""
-        longest = max(len(row) for row in rows)
-        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=self._device)
-        lengths = torch.tensor([len(row) for row in rows], device=self._device)
-        return ids, torch.arange(longest, device=self._device) < lengths[:, None]
+        ids, is_token = pad_questions(rows)
+        return ids.to(self._device), is_token.to(self._device)
 
     def _with_question_spans(self, embeds_QSD: Tensor, questions: Sequence[PromptQuestion]) -> Tensor:
         rows = [(row, place) for row, question in enumerate(questions) for place in question.evi_positions]

@@ -35,12 +35,10 @@ class NamingBatch:
 
 @dataclass(frozen=True)
 class WordSpace:
-    """Texts as points: the mean input embedding of their words, shifted and scaled."""
+    """Texts as points: the mean input embedding of their words."""
 
     tokenizer: PreTrainedTokenizerBase
     table_VD: Tensor
-    centre_D: Tensor
-    scale: float = 1.0
     _known: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -48,13 +46,12 @@ class WordSpace:
         """The space in which frames are projected: embeddings as the model reads them."""
         with torch.no_grad():
             table_VD = model.embed(torch.arange(len(tokenizer), device=model.device)).float().cpu()
-        return cls(tokenizer, table_VD, torch.zeros(table_VD.shape[1]))
+        return cls(tokenizer, table_VD)
 
     def of(self, text: str) -> Tensor:
         """Where a text lies, [D]."""
         if text not in self._known:
-            words = self.table_VD[encode(f" {text}", self.tokenizer)]
-            self._known[text] = self.scale * (words.mean(0) - self.centre_D)
+            self._known[text] = self.table_VD[encode(f" {text}", self.tokenizer)].mean(0)
         return self._known[text]
 
     def frames(self, clip: ShownClip) -> Tensor:
