@@ -174,6 +174,16 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
         pretrained(CausalLMConfig(path=str(home)), seed=0)
 
 
+def test_weights_of_another_size_are_refused_in_one_line(tmp_path: Path) -> None:
+    home = write_pretrained(tmp_path, "llama")
+    config = json.loads((home / "config.json").read_text())
+    (home / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    message = r"12 of its weights are .* of another size, first model\.layers\.0\.mlp\.down_proj\.weight"
+    with pytest.raises(UserError, match=message) as caught:
+        pretrained(CausalLMConfig(path=str(home)), seed=0)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
     home = write_pretrained(tmp_path, "llama")
     whole = (home / "model.safetensors").read_bytes()

@@ -18,9 +18,14 @@ def load_whole(auto: Any, path: str, revision: str | None, dtype: torch.dtype) -
         SafetensorError: a file is damaged.
     """
     model, report = auto.from_pretrained(
-        path, revision=revision, dtype=dtype, use_safetensors=True, output_loading_info=True
+        path,
+        revision=revision,
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported, and refused below: otherwise they end in a traceback
     )
-    lacking = sorted(str(name) for kind in ("missing_keys", "mismatched_keys") for name in report[kind])
+    lacking = sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
     if lacking:
         raise ValueError(f"{len(lacking)} of its weights are missing or of another size, first {lacking[0]}")
     return model
