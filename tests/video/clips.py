@@ -47,13 +47,14 @@ def write_clip(
     container: dict[str, str] | None = None,
     rotation: int = 0,
     time_base: Fraction = MILLISECOND,
+    pix_fmt: str = "yuv420p",
 ) -> Path:
     """Encode frames 0, 1, 2 … presented at `times_ms`; `gop` frames to a keyframe."""
     presets = {"preset": "ultrafast", "crf": "18", "threads": "1"} if codec == "libx264" else {}
     with av.open(str(path), "w", options=container or {}) as output:
         stream = output.add_stream(codec, rate=10)
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = stream.time_base = time_base
         stream.codec_context.gop_size = gop
         stream.options = presets | (options or {})

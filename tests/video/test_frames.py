@@ -2,7 +2,8 @@
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ from hypothesis import strategies as st
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoError
 from d2vlm_pipeline.video.frames import packet_runs, read_frames, sample_video
-from video.clips import AVI, FASTSTART, OPEN_GROUPS, damaged, number_of, numbers_of, steady_ms, write_clip
+from d2vlm_pipeline.video.packets import PacketReader
+from video.clips import (
+    AVI,
+    FASTSTART,
+    OPEN_GROUPS,
+    damaged,
+    number_of,
+    numbers_of,
+    steady_ms,
+    write_clip,
+)
 
 LIMITS = DecodeLimits()
 EXACT = (
@@ -26,6 +37,7 @@ EXACT = (
     | Interpolation.ACCURATE_RND
     | Interpolation.BITEXACT
 )
+HEVC = {"codec": "libx265", "gop": 12, "options": {"x265-params": "log-level=none:bframes=3:crf=16"}}
 VARIABLE_MS = [700 + 1000 * i + extra for i in range(12) for extra in (0, 90, 400, 410)]
 KINDS: dict[str, tuple[str, list[int], dict[str, Any]]] = {
     "steady": ("clip.mp4", steady_ms(80), {}),
@@ -37,6 +49,11 @@ KINDS: dict[str, tuple[str, list[int], dict[str, Any]]] = {
     "open groups mkv": ("clip.mkv", steady_ms(80), {"options": OPEN_GROUPS, "gop": 6}),
     "one group": ("clip.mp4", VARIABLE_MS, {"gop": 250, "options": {"preset": "medium"}}),
     "keyframes only": ("clip.mp4", VARIABLE_MS, {"gop": 1}),
+    "fragments": ("clip.mp4", steady_ms(80), {"container": {"movflags": "frag_keyframe+empty_moov"}}),
+    "unreferenced frames": ("clip.mp4", steady_ms(80), {"options": {"preset": "medium"}, "gop": 20}),
+    "unreferenced frames mkv": ("clip.mkv", steady_ms(80), {"options": {"preset": "medium"}, "gop": 20}),
+    "hevc": ("clip.mp4", steady_ms(60), HEVC),
+    "hevc open groups": ("clip.mp4", steady_ms(60), HEVC | {"gop": 7}),
     "transport stream": ("clip.ts", steady_ms(60), {}),
     "avi": ("clip.avi", steady_ms(60), AVI),
 }
@@ -204,3 +221,47 @@ def test_more_pixels_than_the_budget_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VideoError) as caught:
         read_frames(path, policy, None, DecodeLimits(max_output_mb=1))
     assert caught.value.code == "too_large"
+
+
+def test_of_an_interlaced_frame_one_field_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "fields.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10, width=64, height=64, pix_fmt="yuv420p")
+        stream.options = {"crf": "10", "x264-params": "tff=1"}
+        for number in range(20):
+            both_HWC = np.full((64, 64, 3), 20 + 10 * number, np.uint8)
+            both_HWC[1::2] = 235 - 10 * number  # the next instant, as different as can be
+            frame = av.VideoFrame.from_ndarray(both_HWC, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    for size_px, height in ((None, 64), (32, 32)):
+        frames_THWC, _ = read_frames(path, SamplingPolicy(fps=10.0), size_px, LIMITS)
+        assert frames_THWC.shape[1] == height
+        levels_T = frames_THWC[..., 0].mean(axis=(1, 2))
+        assert levels_T == pytest.approx([20 + 10 * number for number in range(20)], abs=6)
+        assert np.ptp(frames_THWC.astype(int), axis=1).max() < 20, "no line shows the other instant"
+
+
+@pytest.mark.parametrize("kind", ["unreferenced frames", "open groups", "hevc", "transport stream"])
+def test_threads_do_not_show(clips: Clips, kind: str) -> None:
+    path, _ = clips(kind)
+    one, four = (
+        read_frames(path, SamplingPolicy(fps=3.0), 24, DecodeLimits(threads=threads)) for threads in (1, 4)
+    )
+    assert one[0].tobytes() == four[0].tobytes() and one[1] == four[1]
+
+
+def test_groups_without_a_sampled_frame_are_not_read(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = clips("steady")  # ten groups of eight frames
+    runs: list[tuple[int, int]] = []
+    original = PacketReader.run
+
+    def run(self: PacketReader, start: int, end: int) -> Iterator[av.Packet]:
+        runs.append((start, end))
+        return original(self, start, end)
+
+    monkeypatch.setattr(PacketReader, "run", run)
+    frames_THWC, _ = read_frames(path, SamplingPolicy(fps=0.25), 24, LIMITS)
+    assert numbers_of(frames_THWC) == [0, 40]
+    assert runs == [(0, 1), (40, 41)]

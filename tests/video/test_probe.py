@@ -116,13 +116,15 @@ def test_sound_alone_is_no_video_stream(tmp_path: Path) -> None:
         ({"max_pixels": 64 * 48 - 1}, "too_large"),
         ({"max_duration_s": 3.9}, "too_long"),
         ({"max_packets": 39}, "too_long"),
+        ({"max_gigapixels": 64 * 48 * 39.5 / 1e9}, "too_large"),
     ],
 )
 def test_limits_refuse_what_exceeds_them_and_only_that(
     steady_clip: Path, limits: dict[str, float], code: str
 ) -> None:
     assert refused(steady_clip, DecodeLimits.model_validate(limits)) == code
-    exact = {"max_pixels": 64 * 48, "max_duration_s": 4.0, "max_packets": 40}
+    exact = {"max_pixels": 64 * 48, "max_duration_s": 4.0, "max_packets": 40, "max_streams": 1}
+    exact["max_gigapixels"] = 64 * 48 * 40.5 / 1e9
     assert probe_video(steady_clip, DecodeLimits.model_validate(exact)).frames == 40
 
 
@@ -142,3 +144,16 @@ def test_frames_at_one_instant_are_bad_timestamps(tmp_path: Path) -> None:
     data[entry + 8 : entry + 12] = (0).to_bytes(4)
     whole.write_bytes(data)
     assert refused(whole) == "bad_timestamps"
+
+
+def test_more_tracks_than_allowed_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.mkv"
+    with av.open(str(path), "w") as output:
+        tracks = [
+            output.add_stream("mjpeg", rate=10, width=64, height=48, pix_fmt="yuvj420p") for _ in range(3)
+        ]
+        for stream in tracks:
+            output.mux(stream.encode(av.VideoFrame(64, 48, "yuvj420p")))
+            output.mux(stream.encode())
+    assert probe_video(path, DecodeLimits(max_streams=3)).frames == 1
+    assert refused(path, DecodeLimits(max_streams=2)) == "too_large"

@@ -2,11 +2,13 @@
 
 import io
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from d2vlm_pipeline.artifacts import digest_file
 from d2vlm_pipeline.timeline import SamplingPolicy
@@ -83,3 +85,20 @@ def test_workers_stay_light() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "mlflow", "kedro", "ray", "pandas", "scipy", "matplotlib", "av", "PIL"}
     assert not heavy & set(result.stdout.split())
+
+
+def test_a_job_may_open_one_file_at_a_time_and_no_socket(steady_clip: Path) -> None:
+    outcomes: list[str] = []
+
+    def greedy(job: Job) -> tuple[Reply, None]:
+        with open(job.path, "rb"):
+            for opening in (Path(job.path).read_bytes, socket.socket):
+                with pytest.raises(OSError, match="Too many open files"):
+                    opening()
+                outcomes.append("refused")
+        return Reply(), None
+
+    exchange(Job(op="decode", path=str(steady_clip), policy=POLICY), handler=greedy)
+    assert outcomes == ["refused", "refused"]
+    with open(steady_clip, "rb"), open(steady_clip, "rb"):
+        pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import BinaryIO
 
 _HEADER_BYTES = 8
@@ -12,32 +11,31 @@ _MP4_BOXES = frozenset(
 )
 
 
-def missing_bytes(path: Path) -> int:
+def missing_bytes(file: BinaryIO) -> int:
     """How many bytes the file lacks of what its outermost boxes announce; 0 for other formats.
 
     Only a box of a known type counts: bytes that some cameras append after the last box are no announcement.
     """
-    with path.open("rb") as stream:
-        size_bytes = os.fstat(stream.fileno()).st_size
-        position = 0
-        while position + _HEADER_BYTES <= size_bytes:
-            length = _box_length(stream, position, size_bytes)
-            if length < _HEADER_BYTES:
-                return 0
-            position += length
+    size_bytes = os.fstat(file.fileno()).st_size
+    position = 0
+    while position + _HEADER_BYTES <= size_bytes:
+        length = _box_length(file, position, size_bytes)
+        if length < _HEADER_BYTES:
+            return 0
+        position += length
     return max(0, position - size_bytes)
 
 
-def is_mp4(path: Path) -> bool:
+def is_mp4(file: BinaryIO) -> bool:
     """Whether the file starts like an MP4 or MOV."""
-    with path.open("rb") as stream:
-        return stream.read(_HEADER_BYTES)[4:] in _MP4_BOXES
+    file.seek(0)
+    return file.read(_HEADER_BYTES)[4:] in _MP4_BOXES
 
 
-def _box_length(stream: BinaryIO, position: int, size_bytes: int) -> int:
+def _box_length(file: BinaryIO, position: int, size_bytes: int) -> int:
     """Bytes of the box at `position`, header included; 0 where there is no known box."""
-    stream.seek(position)
-    head = stream.read(_HEADER_BYTES)
+    file.seek(position)
+    head = file.read(_HEADER_BYTES)
     if head[:4] == b"RIFF":
         length = int.from_bytes(head[4:], "little")
         return _HEADER_BYTES + length if length else 0
@@ -47,5 +45,5 @@ def _box_length(stream: BinaryIO, position: int, size_bytes: int) -> int:
     if length == 0:  # up to the end of the file
         return size_bytes - position
     if length == 1:  # a 64-bit length follows
-        return int.from_bytes(stream.read(8), "big")
+        return int.from_bytes(file.read(8), "big")
     return length

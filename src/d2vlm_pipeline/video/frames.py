@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
-from d2vlm_pipeline.video.packets import PacketTable, scan_packets
-from d2vlm_pipeline.video.probe import open_video, quarter_turns
+from d2vlm_pipeline.video.opening import OpenVideo, open_video
+from d2vlm_pipeline.video.packets import PacketReader, PacketTable, scan_packets
+from d2vlm_pipeline.video.pictures import FrameConverter, FramesTHWC
 from d2vlm_pipeline.video.source import DecodeLimits, video_error
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
 
-FramesTHWC = np.ndarray
-"""uint8 [T, H, W, 3], RGB."""
+# Decoders that leave out frames no other frame refers to without a trace in the others (tests compare them).
+_LEAVES_OUT = frozenset({"h264", "hevc"})
+
+
+@dataclass(frozen=True)
+class VideoReading:
+    """What one pass over a file gave.
+
+    Attributes:
+        frames_THWC: sampled frames, upright.
+        timebase: their times.
+        coded_size: width and height of the first presented frame before it is turned upright.
+        rotation: counter-clockwise quarter turns that show it upright, in degrees.
+    """
+
+    frames_THWC: FramesTHWC
+    timebase: TimeBase
+    table: PacketTable
+    codec: str
+    container: str
+    coded_size: tuple[int, int]
+    rotation: int
 
 
 def sample_video(path: Path, policy: SamplingPolicy, limits: DecodeLimits) -> TimeBase:
@@ -29,15 +46,22 @@ def sample_video(path: Path, policy: SamplingPolicy, limits: DecodeLimits) -> Ti
     Raises:
         VideoError: as `scan_packets`.
     """
-    with open_video(path, limits) as (container, stream):
-        table = scan_packets(path, container, stream, limits)
-    return _sampled(path, table, policy)[1]
+    with open_video(path, limits) as video:
+        return _sampled(path, scan_packets(video), policy)[1]
 
 
 def read_frames(
     path: Path, policy: SamplingPolicy, size_px: int | None, limits: DecodeLimits
 ) -> tuple[FramesTHWC, TimeBase]:
-    """Sampled frames of a video, uint8 [T, H, W, 3] RGB, upright, and their times.
+    """Sampled frames of a video, uint8 [T, H, W, 3] RGB, upright, and their times; see `read_video`."""
+    reading = read_video(path, policy, size_px, limits)
+    return reading.frames_THWC, reading.timebase
+
+
+def read_video(
+    path: Path, policy: SamplingPolicy, size_px: int | None, limits: DecodeLimits
+) -> VideoReading:
+    """Sampled frames of a video, their times, and what the file says of itself.
 
     Args:
         path: local file.
@@ -49,13 +73,15 @@ def read_frames(
         VideoError: the file is refused by the probe, needs more than `limits`, or one of the sampled frames
             cannot be decoded undamaged.
     """
-    with open_video(path, limits) as (container, stream):
-        table = scan_packets(path, container, stream, limits)
-    chosen, timebase = _sampled(path, table, policy)
-    slots = {table.shown_pts[index]: slot for slot, index in enumerate(chosen)}
-    with open_video(path, limits) as (container, stream):
-        frames_THWC = _decode_into(path, container, stream, table, slots, size_px, limits)
-    return frames_THWC, timebase
+    with open_video(path, limits) as video:
+        table = scan_packets(video)
+        chosen, timebase = _sampled(path, table, policy)
+        slots = {table.shown_pts[index]: slot for slot, index in enumerate(chosen)}
+        if video.is_indexed:
+            return _reading(video, table, timebase, slots, size_px)
+    # Opened again: without an index, a container that was read does not reliably rewind to its first packet.
+    with open_video(path, limits) as video:
+        return _reading(video, table, timebase, slots, size_px)
 
 
 def packet_runs(pts: list[int], keys: list[bool], wanted: Iterable[int]) -> list[tuple[int, int]]:
@@ -94,23 +120,32 @@ def _sampled(path: Path, table: PacketTable, policy: SamplingPolicy) -> tuple[li
         raise video_error("bad_timestamps", path, str(error)) from error
 
 
+def _reading(
+    video: OpenVideo, table: PacketTable, timebase: TimeBase, slots: dict[int, int], size_px: int | None
+) -> VideoReading:
+    converter = FrameConverter(video, size_px, len(slots))
+    _decode_into(converter, video, table, slots)
+    return VideoReading(
+        frames_THWC=converter.frames_THWC,
+        timebase=timebase,
+        table=table,
+        codec=video.stream.codec_context.name,
+        container=video.container.format.name,
+        coded_size=converter.coded_size,
+        rotation=converter.rotation,
+    )
+
+
 def _decode_into(
-    path: Path,
-    container: InputContainer,
-    stream: VideoStream,
-    table: PacketTable,
-    slots: dict[int, int],
-    size_px: int | None,
-    limits: DecodeLimits,
-) -> FramesTHWC:
-    """Decode and convert the frames presented at the keys of `slots`: [len(slots), H, W, 3]."""
+    converter: FrameConverter, video: OpenVideo, table: PacketTable, slots: dict[int, int]
+) -> None:
+    """Decode and convert the frames presented at the keys of `slots`."""
     import av
 
-    convert = _Converter(path, stream, size_px, len(slots), limits)
-    missing = dict(slots)
+    path, missing = video.path, dict(slots)
     last_pts = table.shown_pts[0] - 1
     try:
-        for frame in _decoded(container, stream, packet_runs(table.pts, table.keys, slots)):
+        for frame in _decoded(video, table, slots):
             if frame.pts is None or frame.pts < last_pts:
                 raise video_error(
                     "bad_timestamps", path, "frames and their presentation times are out of step"
@@ -123,7 +158,7 @@ def _decode_into(
                 raise video_error(
                     "undecodable", path, f"the frame at {_seconds(table, frame.pts)} is damaged"
                 )
-            convert.store(slot, frame)
+            converter.store(slot, frame)
     except av.error.MemoryError:
         raise video_error("memory_limit", path, "a frame needs more memory than allowed") from None
     except av.error.FFmpegError as error:
@@ -132,68 +167,20 @@ def _decode_into(
         raise video_error(
             "undecodable", path, f"the frame at {_seconds(table, min(missing))} cannot be decoded"
         )
-    return convert.frames_THWC
 
 
-def _decoded(
-    container: InputContainer, stream: VideoStream, runs: list[tuple[int, int]]
-) -> Iterator[VideoFrame]:
-    """Frames of the packets in `runs`; each run is drained, so that no frame of it stays in the decoder."""
-    codec = stream.codec_context
-    packets = (packet for packet in container.demux(stream) if packet.size)
-    position = 0
-    for start, end in runs:
-        for packet in islice(packets, start - position, end - position):
+def _decoded(video: OpenVideo, table: PacketTable, wanted: dict[int, int]) -> Iterator[VideoFrame]:
+    """Frames of the runs that hold `wanted`; each run is drained: no frame of it stays in the decoder."""
+    codec = video.stream.codec_context
+    leaves_out = codec.name in _LEAVES_OUT
+    reader = PacketReader(video, table)
+    for start, end in packet_runs(table.pts, table.keys, wanted):
+        for packet in reader.run(start, end):
+            if leaves_out:
+                codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             yield from codec.decode(packet)
         yield from codec.decode(None)
         codec.flush_buffers()
-        position = end
-
-
-class _Converter:
-    """Frames → rows of one uint8 array [T, H, W, 3]; only sampled frames come here."""
-
-    def __init__(
-        self, path: Path, stream: VideoStream, size_px: int | None, count: int, limits: DecodeLimits
-    ) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
-
-        self._path, self._size_px, self._count = path, size_px, count
-        self._max_bytes = limits.max_output_mb << 20
-        self._native = (stream.codec_context.width, stream.codec_context.height)
-        self._reformatter = VideoReformatter()
-        # Full chroma and exact rounding: colour is asked about, and the same file must give the same bytes.
-        self._flags = (
-            Interpolation.BILINEAR
-            | Interpolation.FULL_CHR_H_INT
-            | Interpolation.FULL_CHR_H_INP
-            | Interpolation.ACCURATE_RND
-            | Interpolation.BITEXACT
-        )
-        self.frames_THWC: FramesTHWC = np.empty((0, 0, 0, 3), np.uint8)
-
-    def store(self, slot: int, frame: VideoFrame) -> None:
-        width, height = (self._size_px, self._size_px) if self._size_px else self._native
-        rgb = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=self._flags, threads=1
-        )
-        pixels_HWC = np.rot90(rgb.to_ndarray(), quarter_turns(frame))
-        if not self.frames_THWC.size:
-            self.frames_THWC = self._allocated(pixels_HWC.shape)
-        if pixels_HWC.shape != self.frames_THWC.shape[1:]:
-            raise video_error("undecodable", self._path, "frames change their orientation at native size")
-        self.frames_THWC[slot] = pixels_HWC
-
-    def _allocated(self, shape: tuple[int, ...]) -> FramesTHWC:
-        total = self._count * int(np.prod(shape))
-        if total > self._max_bytes:
-            size = f"{self._count} frames of {shape[1]}x{shape[0]} pixels"
-            detail = f"{size} are more than max_output_mb={self._max_bytes >> 20}"
-            raise video_error("too_large", self._path, detail)
-        try:
-            return np.empty((self._count, *shape), np.uint8)
-        except MemoryError:
-            raise video_error("memory_limit", self._path, f"{total >> 20} MiB of frames do not fit") from None
 
 
 def _seconds(table: PacketTable, pts: int) -> str:

@@ -92,6 +92,9 @@ class DecodeLimits(StrictModel):
         max_duration_s: length of the video.
         max_packets: coded frames in the file.
         max_output_mb: size in MiB of the decoded frames handed back.
+        max_gigapixels: width × height × coded frames, in 10^9.
+        max_streams: tracks in the file, of any kind.
+        threads: decoder threads; more of them finish one video sooner, and cost more CPU time in all.
     """
 
     wall_s: float = Field(default=120.0, gt=0)
@@ -102,6 +105,9 @@ class DecodeLimits(StrictModel):
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_packets: int = Field(default=2_000_000, ge=1)
     max_output_mb: int = Field(default=1024, ge=1)
+    max_gigapixels: float = Field(default=2000.0, gt=0)
+    max_streams: int = Field(default=64, ge=1)
+    threads: int = Field(default=1, ge=1, le=64)
 
 
 def resolve_video(root: Path, name: str) -> Path:

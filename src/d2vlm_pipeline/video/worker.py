@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import math
 import os
+import pkgutil
 import resource
 import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from d2vlm_pipeline.artifacts import StrictModel, digest_file
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
-from d2vlm_pipeline.video.probe import VideoProbe, probe_video
+from d2vlm_pipeline.video.frames import read_frames, read_video, sample_video
+from d2vlm_pipeline.video.probe import VideoProbe, probe_of, probe_video
 from d2vlm_pipeline.video.source import DecodeLimits, VideoError, VideoReason, video_error
 
 _LENGTH = struct.Struct("<I")
@@ -60,15 +63,13 @@ def run_job(job: Job) -> tuple[Reply, memoryview | None]:
     Raises:
         VideoError: the file is refused.
     """
-    from d2vlm_pipeline.video.frames import read_frames, sample_video
-
     path = Path(job.path)
     if job.op == "inspect":
-        probe = probe_video(path, job.limits)
         if job.verify:
-            timebase = read_frames(path, job.policy, _VERIFY_PX, job.limits)[1]
+            reading = read_video(path, job.policy, _VERIFY_PX, job.limits)
+            probe, timebase = probe_of(reading), reading.timebase
         else:
-            timebase = sample_video(path, job.policy, job.limits)
+            probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
         return Reply(probe=probe, digest=digest_file(path), timebase=timebase), None
     frames_THWC, timebase = read_frames(path, job.policy, job.size_px, job.limits)
     count, height, width, channels = frames_THWC.shape
@@ -88,13 +89,23 @@ def serve(requests: BinaryIO, replies: BinaryIO, handler: Handler = run_job) -> 
 
 def main(handler: Handler = run_job) -> None:
     """Serve on the standard streams; whatever else would print to stdout goes to stderr."""
-    import av  # noqa: F401  (before the memory budget is measured)
-    import numpy  # noqa: F401
-
+    _import_all()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(requests, replies, handler)
+
+
+def _import_all() -> None:
+    """Load what a job may need before budgets are measured and set: none may open a file but its video.
+
+    PyAV loads the parts for subtitles, sound and filters when a file first has such a stream.
+    """
+    import av
+
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name != "av.__main__":
+            import_module(module.name)
 
 
 def send_message(stream: BinaryIO, message: bytes) -> None:
@@ -127,10 +138,15 @@ def _send(replies: BinaryIO, reply: Reply, pixels: memoryview | None) -> None:
 
 @contextmanager
 def _budget(limits: DecodeLimits, idle_bytes: int) -> Iterator[None]:
-    """Limit CPU time, address space and, for orphans, wall time while one job runs."""
+    """Limit CPU time, address space, open files and, for orphans, wall time while one job runs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = math.ceil(usage.ru_utime + usage.ru_stime + limits.cpu_s)
-    with _soft(resource.RLIMIT_CPU, cpu_s), _soft(resource.RLIMIT_AS, idle_bytes + (limits.memory_mb << 20)):
+    with (
+        _soft(resource.RLIMIT_CPU, cpu_s),
+        _soft(resource.RLIMIT_AS, idle_bytes + (limits.memory_mb << 20)),
+        # The video itself and nothing beside it: neither another file nor a socket can be opened meanwhile.
+        _soft(resource.RLIMIT_NOFILE, _free_descriptor() + 1),
+    ):
         signal.alarm(math.ceil(limits.wall_s) + _ORPHAN_GRACE_S)
         try:
             yield
@@ -147,6 +163,13 @@ def _soft(kind: int, value: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(kind, (before, hard))
+
+
+def _free_descriptor() -> int:
+    """The number that the next file opened will get."""
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
 
 
 def _address_space_bytes() -> int:

@@ -1,0 +1,92 @@
+"""Decoded frames → upright RGB rows of one array."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2vlm_pipeline.video.opening import OpenVideo
+from d2vlm_pipeline.video.source import video_error
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+FramesTHWC = np.ndarray
+"""uint8 [T, H, W, 3], RGB."""
+
+
+class FrameConverter:
+    """Frames → rows of one uint8 array [T, H, W, 3]; only sampled frames come here.
+
+    Of an interlaced frame, which shows two instants, the upper field is taken, stretched to full height.
+
+    Attributes:
+        coded_size: width and height of the first stored frame before it is turned upright.
+        rotation: counter-clockwise quarter turns that show it upright, in degrees.
+    """
+
+    def __init__(self, video: OpenVideo, size_px: int | None, count: int) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        codec = video.stream.codec_context
+        self._path, self._count = video.path, count
+        self._max_bytes = video.limits.max_output_mb << 20
+        self._size = (size_px, size_px) if size_px else (codec.width, codec.height)
+        self._reformatter, self._field_reformatter = VideoReformatter(), VideoReformatter()
+        # Full chroma and exact rounding: colour is asked about, and the same file must give the same bytes.
+        self._flags = (
+            Interpolation.BILINEAR
+            | Interpolation.FULL_CHR_H_INT
+            | Interpolation.FULL_CHR_H_INP
+            | Interpolation.ACCURATE_RND
+            | Interpolation.BITEXACT
+        )
+        self.frames_THWC: FramesTHWC = np.empty((0, 0, 0, 3), np.uint8)
+        self.coded_size, self.rotation = (0, 0), 0
+
+    def store(self, slot: int, frame: VideoFrame) -> None:
+        """Convert a frame to row `slot`.
+
+        Raises:
+            VideoError: the rows exceed the budgets, or the frame has another shape than those before.
+        """
+        turns = quarter_turns(frame)
+        pixels_HWC = np.rot90(self._rgb(frame), turns)
+        if not self.frames_THWC.size:
+            self.frames_THWC = self._allocated(pixels_HWC.shape)
+            self.coded_size, self.rotation = (frame.width, frame.height), 90 * turns
+        if pixels_HWC.shape != self.frames_THWC.shape[1:]:
+            raise video_error("undecodable", self._path, "frames change their orientation at native size")
+        self.frames_THWC[slot] = pixels_HWC
+
+    def _rgb(self, frame: VideoFrame) -> np.ndarray:
+        from av import VideoFrame
+
+        if frame.interlaced_frame:
+            # FFmpeg converts interlaced frames field by field: no line of one gets colour of the other.
+            both_HWC = self._converted(self._field_reformatter, frame, frame.width, frame.height)
+            frame = VideoFrame.from_ndarray(np.ascontiguousarray(both_HWC[::2]), format="rgb24")
+        return self._converted(self._reformatter, frame, *self._size)
+
+    def _converted(self, reformatter: object, frame: VideoFrame, width: int, height: int) -> np.ndarray:
+        rgb = reformatter.reformat(  # type: ignore[attr-defined]
+            frame, width=width, height=height, format="rgb24", interpolation=self._flags, threads=1
+        )
+        return rgb.to_ndarray()
+
+    def _allocated(self, shape: tuple[int, ...]) -> FramesTHWC:
+        total = self._count * int(np.prod(shape))
+        if total > self._max_bytes:
+            size = f"{self._count} frames of {shape[1]}x{shape[0]} pixels"
+            detail = f"{size} are more than max_output_mb={self._max_bytes >> 20}"
+            raise video_error("too_large", self._path, detail)
+        try:
+            return np.empty((self._count, *shape), np.uint8)
+        except MemoryError:
+            raise video_error("memory_limit", self._path, f"{total >> 20} MiB of frames do not fit") from None
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise quarter turns, 0 … 3, that show a frame upright; odd angles are left as they are."""
+    return (frame.rotation // 90) % 4 if frame.rotation % 90 == 0 else 0
