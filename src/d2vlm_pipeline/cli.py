@@ -103,6 +103,40 @@ def check(ctx: click.Context, world: bool, env: str) -> None:
     ctx.exit(0 if all(row["passed"] for row in checks) else 1)
 
 
+@main.group()
+def preferences() -> None:
+    """Make preference pairs from samples alone."""
+
+
+@preferences.command()
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of pairs to write.")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML of what to draw: docs/preferences.md.")
+@click.option("--durations", type=click.Path(path_type=Path), help="JSON: seconds by video; else by events.")
+@click.option("--split", default="train", show_default=True, help="Whose samples; no others lend words.")
+@click.option("--epoch", type=click.IntRange(min=0), help="This set of pairs alone: each number a new one.")
+@click.option("--form", type=click.Choice(["ours", "authors"]), default="ours", show_default=True)
+@click.option("--audit", type=click.Path(path_type=Path), help="Folder for statistics, audit and picture.")
+def synthesize(
+    samples: Path,
+    out: Path,
+    config: Path | None,
+    durations: Path | None,
+    split: str,
+    epoch: int | None,
+    form: str,
+    audit: Path | None,
+) -> None:
+    """Write preference pairs for SAMPLES, JSON lines, each wrong in exactly what it records.
+
+    Needs no videos, no features and no model.
+    """
+    from d2vlm_pipeline.preferences.command import run
+
+    for line in run(samples, out, config, durations, split, epoch, form, audit):
+        click.echo(line)
+
+
 class _KedroCommands(click.Group):
     """The project's own commands of `kedro`; they override Kedro's."""
 

@@ -139,6 +139,7 @@ class Script:
         clips: Sequence[PromptClip],
         asked: Sequence[PromptQuestion],
         *rest: int,
+        adjust: object,
         form: ResponseForm,
     ) -> list[Generated]:
         self.form = form

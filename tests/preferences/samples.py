@@ -83,3 +83,8 @@ def scene(of: Sample, *, pool: DonorPool | None = None, duration_s: float = DURA
 def many(count: int = 50):
     """Streams of chance to try an operator with."""
     return (Random(seed) for seed in range(count))
+
+
+def moved(operator: str, low: float, high: float, **counts) -> dict:
+    """Magnitudes that ask one operator for an IoU band."""
+    return {operator: {"iou": [{"low": low, "high": high}], **counts}}

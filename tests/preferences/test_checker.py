@@ -90,7 +90,11 @@ def test_axes_of_a_choice(answer, axes):
     assert differing_axes(gvq.response(), response(TRUE[:1], answer), gvq) == axes
 
 
+SHIFT = {"event_ids": (0,), "magnitude": {"events": 1, "mean_shift_s": 23.0, "max_iou": 0.0}}
+
+
 def pair(sample, rejected, operator="shift", axis="boundaries", chosen=None, **factor) -> PreferencePair:
+    factor = (SHIFT if operator == "shift" else {}) | factor
     return PreferencePair(
         id="p",
         sample_id=sample.id,
@@ -106,7 +110,7 @@ SHIFTED = response([ELSEWHERE], "The event happens in <evi>.")
 
 
 def test_a_sound_pair_has_no_problems():
-    assert check_pair(pair(s.TVG, SHIFTED, event_ids=(0,)), s.TVG, duration_s=30.0) == []
+    assert check_pair(pair(s.TVG, SHIFTED), s.TVG, duration_s=30.0) == []
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,8 @@ def test_the_option_counts_as_recorded_only_where_the_magnitude_names_it():
 def test_a_shift_that_vanishes_on_the_sampled_frames_is_a_fault():
     coarse = TimeBase(times_s=(0.0, 10.0, 20.0), duration_s=30.0, fps_src=10.0, policy_digest="p")
     nearby = response([Interval(start_s=3.0, end_s=6.0)], "The event happens in <evi>.")
-    assert check_pair(pair(s.TVG, nearby), s.TVG, timebase=coarse) == [
+    near = {"events": 1, "mean_shift_s": 1.0, "max_iou": 0.5}
+    assert check_pair(pair(s.TVG, nearby, magnitude=near), s.TVG, timebase=coarse) == [
         "chosen and rejected are the same on the sampled frames"
     ]
     assert check_pair(pair(s.TVG, SHIFTED), s.TVG, timebase=coarse) == []

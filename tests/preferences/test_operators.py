@@ -6,7 +6,9 @@ from d2vlm_pipeline.preferences import OPERATOR_FUNCTIONS, DonorPool, Edit, NotA
 from d2vlm_pipeline.timeline import Interval
 from preferences import samples as s
 
-shift, add, delete, merge, distort, repeat = OPERATOR_FUNCTIONS.values()
+operators = OPERATOR_FUNCTIONS
+shift, add, delete = operators["shift"], operators["add"], operators["delete"]
+merge, distort, repeat = operators["merge"], operators["distort"], operators["repeat"]
 
 
 def edits(operator, scene):
@@ -45,7 +47,7 @@ def test_shift_moves_an_interval_away_from_the_truth_and_keeps_its_length_and_ev
 
 
 def test_a_shifted_interval_does_not_land_on_another_true_one():
-    scene = s.scene(s.listing(3), shift_iou_max=0.1)
+    scene = s.scene(s.listing(3), magnitudes=s.moved("shift", 0.0, 0.1))
     for edit in edits(shift, scene):
         moved = [edit.rejected.evidence[k] for k in edit.event_ids]
         assert moved and max(wrong.iou(true) for wrong in moved for true in scene.intervals) <= 0.1
@@ -60,7 +62,8 @@ def test_shift_keeps_a_list_in_order_of_time():
 
 
 def test_shift_gives_up_where_the_event_fills_its_clip():
-    assert reason(shift, s.scene(s.TVG, duration_s=5.2, shift_iou_max=0.1)) == {"no room in the clip"}
+    full = s.scene(s.TVG, duration_s=5.2, magnitudes=s.moved("shift", 0.0, 0.1))
+    assert reason(shift, full) == {"no room in the clip"}
 
 
 def test_an_absent_event_cannot_be_shifted():

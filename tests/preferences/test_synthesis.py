@@ -18,6 +18,7 @@ from d2vlm_pipeline.preferences import (
     PreferenceConfig,
     check_pair,
     differing_axes,
+    named_axes,
     synthesis,
     synthesize_pairs,
 )
@@ -45,8 +46,8 @@ def test_each_operator_changes_its_axis_alone_on_every_task_it_is_for(operator):
         sample = by_id[pair.sample_id]
         assert factor.operator == operator
         assert check_pair(pair, sample, duration_s=s.DURATION_S) == []
-        named = {factor.axis, "option"} if "option_to" in factor.magnitude else {factor.axis}
-        assert differing_axes(pair.chosen, pair.rejected, sample) == named
+        assert factor.axis in SPECS[operator].axes
+        assert differing_axes(pair.chosen, pair.rejected, sample) == named_axes(factor)
     assert {by_id[pair.sample_id].task for pair in pairs} == set(SPECS[operator].tasks)
 
 
@@ -91,10 +92,10 @@ def test_without_donors_the_samples_are_the_pool():
 
 def test_heavier_operators_are_drawn_more_often():
     tals = [s.listing(3).model_copy(update={"id": f"tal/{k}"}) for k in range(200)]
-    weights = OperatorWeights(shift=8, add=1, delete=1, merge=0)
+    weights = OperatorWeights(**dict.fromkeys(OPERATORS, 0.0) | {"shift": 8, "add": 1, "delete": 1})
     drawn = [pair.factors[0].operator for pair in pairs_of(tals, weights=weights, pairs_per_sample=1)]
     assert 130 < drawn.count("shift") < 190  # expected 160
-    assert drawn.count("add") > 0 and drawn.count("merge") == 0
+    assert drawn.count("add") > 0 and set(drawn) == {"shift", "add", "delete"}
 
 
 def test_all_weights_zero_is_refused():

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import track
+from d2vlm_pipeline.artifacts import derive_seed, track
 from d2vlm_pipeline.evaluation.parsing import parse_generation
 from d2vlm_pipeline.timeline import ModelRef, PredictedInterval, Prediction, Question, TimeBase
 
 if TYPE_CHECKING:
     from d2vlm_pipeline.model.d2vlm import PrefixState
-    from d2vlm_pipeline.model.generate import Generated, PromptClip, PromptQuestion
+    from d2vlm_pipeline.model.generate import AdjustLogits, Generated, PromptClip, PromptQuestion
     from d2vlm_pipeline.model.io import ModelBundle
 
 
@@ -67,7 +67,7 @@ _Seen = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Predictor:
-    """Answers questions with one model, greedily, in batches that share a clip's prefix.
+    """Answers questions with one model, in batches that share a clip's prefix.
 
     The clips of the last batch stay read: questions about the very same ones, in the same order, cost their
     own tokens alone. Under a projector that reads the question, every question has a prefix of its own.
@@ -81,6 +81,8 @@ class Predictor:
         max_evidence: most events that an answer may give as evidence.
         choice: how an option is chosen: as the likeliest of them, letter and words together, or token by
             token like all other text.
+        temperature: 0 answers greedily; above, tokens are drawn, each answer from a seed of its own.
+        draw: which of several drawn answers to a question this is.
     """
 
     bundle: ModelBundle
@@ -92,6 +94,8 @@ class Predictor:
     max_evidence: int = 16
     choice: Choice = "likeliest"
     seed: int = 0
+    temperature: float = 0.0
+    draw: int = 0
     _last: dict[tuple[_Seen, ...], _ReadClips] = field(default_factory=dict, init=False, repr=False)
 
     def answer_batch(self, questions: Sequence[Question]) -> list[Prediction]:
@@ -129,9 +133,19 @@ class Predictor:
             tokens.evi,
             tokens.end,
             self.max_new_tokens,
+            adjust=self._adjust(questions),
             form=ResponseForm(tokens.evi_end, self.max_evidence, self.choice == "likeliest"),
         )
         return [self._prediction(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
+
+    def _adjust(self, questions: Sequence[Question]) -> AdjustLogits | None:
+        from d2vlm_pipeline.model.sampling import sampler
+
+        if not self.temperature:
+            return None
+        names = [question.sample_id or f"{question.video} {question.question}" for question in questions]
+        seeds = [derive_seed(self.seed, "answer", name, self.draw) for name in names]
+        return sampler(seeds, self.temperature)
 
     def _read_with(self, question: Question) -> tuple[int, ...]:
         return tuple(self._ids(question)) if self.bundle.model.reads_question else ()
@@ -177,6 +191,12 @@ class Predictor:
         choices = [encode(option, self.bundle.tokenizer) for option in lettered_options(question)]
         return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans, choices)
 
+    @property
+    def _method(self) -> dict[str, str | float | int]:
+        if not self.temperature:
+            return {"method": "greedy"}
+        return {"method": "sampled", "temperature": self.temperature, "draw": self.draw}
+
     def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
         raw = str(self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False))
         parsed = parse_generation(raw, _in_seconds(answer, timebase), question.task, question.options)
@@ -193,7 +213,7 @@ class Predictor:
             parsed=parsed.parsed,
             parse_error=parsed.parse_error,
             decoding={
-                "method": "greedy",
+                **self._method,
                 "choice": self.choice,
                 "max_new_tokens": self.max_new_tokens,
                 "finished": answer.finished,

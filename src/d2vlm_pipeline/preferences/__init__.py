@@ -1,9 +1,12 @@
-"""Factorised preferences: operators that make a true answer wrong in one recorded way, and the checker."""
+"""Factorised preferences: operators that make a true answer wrong in recorded ways, checker and audit."""
 
-from d2vlm_pipeline.preferences.checker import check_pair, differing_axes
+from d2vlm_pipeline.preferences.audit import AuditConfig, AuditLimits, Finding, Limit, PairAudit, judge
+from d2vlm_pipeline.preferences.axes import differing_axes
+from d2vlm_pipeline.preferences.checker import check_pair, named_axes
 from d2vlm_pipeline.preferences.config import (
     OPERATOR_VERSION,
     OPERATORS,
+    SAMPLED,
     SPECS,
     Operator,
     OperatorSpec,
@@ -11,6 +14,9 @@ from d2vlm_pipeline.preferences.config import (
     PreferenceConfig,
 )
 from d2vlm_pipeline.preferences.donors import DonorPool
+from d2vlm_pipeline.preferences.errors import ErrorHistogram, distance_record, said_by_model, said_by_pair
+from d2vlm_pipeline.preferences.magnitudes import Count, IoUBand, Magnitudes
+from d2vlm_pipeline.preferences.sampled import HardNegativeConfig, SampledStatistics, sampled_pairs
 from d2vlm_pipeline.preferences.scene import Edit, NotApplicable, Scene
 from d2vlm_pipeline.preferences.statistics import PairStatistics
 from d2vlm_pipeline.preferences.synthesis import OPERATOR_FUNCTIONS, synthesize_pairs
@@ -19,17 +25,35 @@ __all__ = [
     "OPERATORS",
     "OPERATOR_FUNCTIONS",
     "OPERATOR_VERSION",
+    "SAMPLED",
     "SPECS",
+    "AuditConfig",
+    "AuditLimits",
+    "Count",
     "DonorPool",
     "Edit",
+    "ErrorHistogram",
+    "Finding",
+    "HardNegativeConfig",
+    "IoUBand",
+    "Limit",
+    "Magnitudes",
     "NotApplicable",
     "Operator",
     "OperatorSpec",
     "OperatorWeights",
+    "PairAudit",
     "PairStatistics",
     "PreferenceConfig",
+    "SampledStatistics",
     "Scene",
     "check_pair",
     "differing_axes",
+    "distance_record",
+    "judge",
+    "named_axes",
+    "said_by_model",
+    "said_by_pair",
+    "sampled_pairs",
     "synthesize_pairs",
 ]

@@ -2,16 +2,36 @@
 
 from typing import Literal, NamedTuple, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.preferences.magnitudes import Count, Magnitudes
 from d2vlm_pipeline.timeline import GROUNDED_TASKS, Axis
 
 OPERATOR_VERSION = "1"
 """Part of every pair and of every seed: raise it when an operator draws or writes differently."""
 
-Operator = Literal["shift", "add", "delete", "merge", "distort", "repeat"]
+Operator = Literal[
+    "shift",
+    "add",
+    "delete",
+    "merge",
+    "distort",
+    "repeat",
+    "resize",
+    "split",
+    "reorder",
+    "swap_option",
+    "wrong_evidence",
+    "wrong_text",
+]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
+
+SAMPLED = "sampled"
+"""Names, in place of an operator, that a wrong answer is a model's own: any axis, read off the answer."""
+
+ROUNDING_S = 1e-3
+"""Times of invented intervals are whole milliseconds."""
 
 LIST_TASKS = ("tal", "evs")
 """Answers that list intervals in a sentence."""
@@ -24,20 +44,32 @@ PHRASE_TASKS = ("gvq", "rvq", "rar", "eca")
 
 
 class OperatorSpec(NamedTuple):
-    """The kind of truth that an operator corrupts, and the tasks it is meant for."""
+    """The kinds of truth of which an operator corrupts one, and the tasks it is meant for."""
 
-    axis: Axis
+    axes: tuple[Axis, ...]
     tasks: tuple[str, ...]
+
+    @property
+    def axis(self) -> Axis:
+        """What it corrupts unless a record says otherwise."""
+        return self.axes[0]
 
 
 _EVENT_TASKS = LIST_TASKS + TIMED_CAPTION_TASKS
+_EVIDENCE_TASKS = ("gvq", "tem", "tvg", "dvc")
 SPECS: dict[Operator, OperatorSpec] = {
-    "shift": OperatorSpec("boundaries", GROUNDED_TASKS),
-    "add": OperatorSpec("event_set", _EVENT_TASKS),
-    "delete": OperatorSpec("event_set", _EVENT_TASKS),
-    "merge": OperatorSpec("event_set", _EVENT_TASKS),
-    "distort": OperatorSpec("text", (*TIMED_CAPTION_TASKS, "rvc", *PHRASE_TASKS)),
-    "repeat": OperatorSpec("text", (*TIMED_CAPTION_TASKS, "rvc")),
+    "shift": OperatorSpec(("boundaries",), GROUNDED_TASKS),
+    "add": OperatorSpec(("event_set",), _EVENT_TASKS),
+    "delete": OperatorSpec(("event_set",), _EVENT_TASKS),
+    "merge": OperatorSpec(("event_set",), _EVENT_TASKS),
+    "distort": OperatorSpec(("text",), (*TIMED_CAPTION_TASKS, "rvc", *PHRASE_TASKS)),
+    "repeat": OperatorSpec(("text",), (*TIMED_CAPTION_TASKS, "rvc")),
+    "resize": OperatorSpec(("boundaries",), GROUNDED_TASKS),
+    "split": OperatorSpec(("event_set",), _EVENT_TASKS),
+    "reorder": OperatorSpec(("event_set",), _EVENT_TASKS),
+    "swap_option": OperatorSpec(("option",), (*PHRASE_TASKS, "mcq")),
+    "wrong_evidence": OperatorSpec(("boundaries",), _EVIDENCE_TASKS),
+    "wrong_text": OperatorSpec(("text", "option"), _EVIDENCE_TASKS),
 }
 
 
@@ -50,6 +82,12 @@ class OperatorWeights(StrictModel):
     merge: float = Field(default=1.0, ge=0)
     distort: float = Field(default=1.0, ge=0)
     repeat: float = Field(default=1.0, ge=0)
+    resize: float = Field(default=1.0, ge=0)
+    split: float = Field(default=1.0, ge=0)
+    reorder: float = Field(default=1.0, ge=0)
+    swap_option: float = Field(default=1.0, ge=0)
+    wrong_evidence: float = Field(default=1.0, ge=0)
+    wrong_text: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
     def _some_operator(self) -> "OperatorWeights":
@@ -69,17 +107,22 @@ class PreferenceConfig(StrictModel):
     Attributes:
         seed: root of all draws.
         pairs_per_sample: pairs wanted of each sample; fewer where its answer allows fewer.
+        factors_per_pair: operators whose errors a pair combines, each on an axis of its own; fewer where no
+            more fit together.
+        epochs: so many sets of pairs are drawn; training that redraws takes another each time round.
         weights: relative frequency of the operators.
-        shift_iou_max: a shifted interval overlaps every true interval by at most this IoU.
-        min_shift_s: smallest move of an interval and smallest length of an added one, in seconds; at least
-            the gap of the sampled frames, so that a wrong interval is wrong on the frames, too.
+        magnitudes: how much each operator changes.
+        min_shift_s: smallest move of an edge and smallest length of an invented interval, in seconds; at
+            least the gap of the sampled frames, so that a wrong interval is wrong on the frames, too.
         option_distort: what `distort` does to an answer "(B) blue": put another whole option, "(A) red", or
             keep the letter and change the words, "(B) red".
     """
 
     seed: int = 0
     pairs_per_sample: int = Field(default=2, ge=1)
+    factors_per_pair: Count = Count(low=1, high=1)
+    epochs: PositiveInt = 1
     weights: OperatorWeights = OperatorWeights()
-    shift_iou_max: float = Field(default=0.3, ge=0, lt=1)
+    magnitudes: Magnitudes = Magnitudes()
     min_shift_s: float = Field(default=1.0, ge=0.01)
     option_distort: Literal["option", "words"] = "option"

@@ -34,13 +34,13 @@ class Words:
 
     def any_but(self, excluded: Set[str], rng: Random) -> str | None:
         """Some text outside `excluded`; None where none was found."""
-        return next((text for text in self._drawn(self.texts, rng) if _key(text) not in excluded), None)
+        return next((text for text in self._drawn(self.texts, rng) if text_key(text) not in excluded), None)
 
     def near_miss(self, text: str, excluded: Set[str], rng: Random) -> str | None:
         """The text of a few draws that shares most words with `text`, but is neither it nor excluded."""
         wanted = _words(text)
-        refused = excluded | {_key(text)}
-        found = [other for other in self._sharing(sorted(wanted), rng) if _key(other) not in refused]
+        refused = excluded | {text_key(text)}
+        found = [other for other in self._sharing(sorted(wanted), rng) if text_key(other) not in refused]
         if not found:
             return self.any_but(refused, rng)
         return max(found, key=lambda other: len(wanted & _words(other)))
@@ -59,14 +59,15 @@ class Words:
 
 
 class TimedCaption(NamedTuple):
-    """A caption and when it is true."""
+    """When something happens, and its caption; empty where it has none. Plain numbers: there are many."""
 
-    interval: Interval
+    start_s: float
+    end_s: float
     caption: str
 
 
 class DonorPool:
-    """What the training split says: its captions, its open answers by task, and what is true of each video.
+    """What the training split says: captions, open answers and denials by task, what is true of each video.
 
     Depends on the set of samples alone, not on their order; `digest` identifies it.
     """
@@ -75,16 +76,20 @@ class DonorPool:
         self,
         captions: Iterable[str],
         phrases: dict[str, set[str]],
+        denials: dict[str, set[str]],
         scenes: dict[str, set[TimedCaption]],
     ) -> None:
         self.captions = Words(captions)
         self.phrases = {task: Words(phrases[task]) for task in sorted(phrases)}
-        self._scenes = {video: sorted(scenes[video], key=_scene_order) for video in sorted(scenes)}
+        self._denials = {task: sorted(denials[task]) for task in sorted(denials)}
+        self._any_denial = sorted(set(chain.from_iterable(denials.values())))
+        self._scenes = {video: tuple(sorted(scenes[video])) for video in sorted(scenes)}
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> DonorPool:
         """Pool of some samples; pass the training split, so that no test words enter training."""
         phrases: dict[str, set[str]] = defaultdict(set)
+        denials: dict[str, set[str]] = defaultdict(set)
         scenes: dict[str, set[TimedCaption]] = defaultdict(set)
         captions: set[str] = set()
         for sample in samples:
@@ -92,27 +97,41 @@ class DonorPool:
             captions.update(_spoken_captions(sample))
             if sample.task in PHRASE_TASKS and sample.options is None:
                 phrases[sample.task].add(plain(key_phrase(sample.response())))
-        captions.update(timed.caption for timed in chain.from_iterable(scenes.values()))
-        return cls(captions, phrases, scenes)
+            if sample.is_absent and sample.query_intervals == ():
+                denials[sample.task].add(sample.answer)
+        captions.update(timed.caption for timed in chain.from_iterable(scenes.values()) if timed.caption)
+        return cls(captions, phrases, denials, scenes)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content."""
-        scenes = {
-            video: [[timed.interval, timed.caption] for timed in scene]
-            for video, scene in self._scenes.items()
-        }
         phrases = {task: words.texts for task, words in self.phrases.items()}
-        return digest_json(["donors", self.captions.texts, phrases, scenes])
+        return digest_json(["donors", self.captions.texts, phrases, self._denials, self._scenes])
 
-    def true_during(self, video: str, interval: Interval) -> frozenset[str]:
-        """Keys of captions that are true of the video somewhere in the interval."""
-        scene = self._scenes.get(video, [])
-        return frozenset(_key(timed.caption) for timed in scene if timed.interval.intersects(interval))
+    def true_during(self, video: str, *intervals: Interval) -> frozenset[str]:
+        """Keys of captions that are true of the video somewhere in the intervals."""
+        return frozenset(
+            text_key(caption)
+            for start_s, end_s, caption in self._scenes.get(video, ())
+            if any(start_s < each.end_s and each.start_s < end_s for each in intervals)
+        )
 
     def true_of(self, video: str) -> frozenset[str]:
         """Keys of all captions that are true somewhere in the video."""
-        return frozenset(_key(timed.caption) for timed in self._scenes.get(video, []))
+        return frozenset(text_key(timed.caption) for timed in self._scenes.get(video, ()))
+
+    def said_of(self, video: str) -> list[str]:
+        """Captions that are true somewhere in the video, in order of time, each once."""
+        return list(dict.fromkeys(timed.caption for timed in self._scenes.get(video, ()) if timed.caption))
+
+    def times_of(self, video: str) -> list[Interval]:
+        """When something is known to happen in the video, in order, each time once."""
+        times = dict.fromkeys((timed.start_s, timed.end_s) for timed in self._scenes.get(video, ()))
+        return [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in times]
+
+    def denials(self, task: str) -> list[str]:
+        """Answers that say the event does not occur: to questions of the task, or of any if it has none."""
+        return self._denials.get(task, self._any_denial)
 
 
 def key_phrase(response: GroundedResponse) -> str:
@@ -128,11 +147,10 @@ def plain(text: str) -> str:
 
 def _true_captions(sample: Sample) -> Iterator[TimedCaption]:
     for event in sample.events:
-        if plain(event.caption):
-            yield TimedCaption(event.interval, plain(event.caption))
+        yield TimedCaption(event.start_s, event.end_s, plain(event.caption))
     if sample.task == "rvc":
-        for span in sample.query_spans:
-            yield TimedCaption(span, plain(sample.answer))
+        for start_s, end_s in sample.query_intervals:
+            yield TimedCaption(start_s, end_s, plain(sample.answer))
 
 
 def _spoken_captions(sample: Sample) -> Iterator[str]:
@@ -146,10 +164,6 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))
 
 
-def _key(text: str) -> str:
+def text_key(text: str) -> str:
     """Equal for texts that differ only in case, punctuation or spacing."""
     return " ".join(_WORD.findall(text.lower()))
-
-
-def _scene_order(timed: TimedCaption) -> tuple[float, float, str]:
-    return timed.interval.start_s, timed.interval.end_s, timed.caption

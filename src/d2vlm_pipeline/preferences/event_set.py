@@ -1,111 +1,138 @@
-"""`add`, `delete`, `merge`: the wrong events. Captions follow their events."""
+"""`add`, `delete`, `merge`, `split`, `reorder`: the wrong events. Captions follow their events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
-from typing import NamedTuple
 
-from d2vlm_pipeline.preferences.answers import CaptionForm, ListForm, match_case, read_captions, read_list
-from d2vlm_pipeline.preferences.config import TIMED_CAPTION_TASKS
+from d2vlm_pipeline.preferences.answers import match_case
+from d2vlm_pipeline.preferences.listed import EventAnswer, ListedEvent, hull, read_events
 from d2vlm_pipeline.preferences.scene import (
+    ALL_ALIKE,
     ANSWER_FORM,
+    FEWER_THAN_ASKED,
     NO_DONOR,
     NO_EVENTS,
     NO_ROOM,
     TOO_FEW_EVENTS,
+    TOO_SHORT,
     Edit,
+    Magnitude,
     NotApplicable,
     Scene,
     interval_at,
 )
-from d2vlm_pipeline.timeline import GroundedResponse, Interval
+from d2vlm_pipeline.timeline import Interval
 
 # An added event is about as long as one of the true ones, so that its length does not give it away.
 _LENGTH_RANGE = (0.7, 1.3)
 
 
-class ListedEvent(NamedTuple):
-    """An interval of an answer and its caption, which is empty where the answer only lists intervals."""
-
-    interval: Interval
-    caption: str
-
-
-class EventAnswer(NamedTuple):
-    """An answer as its events and the form that writes them."""
-
-    form: ListForm | CaptionForm
-    events: tuple[ListedEvent, ...]
-
-    def write(self, events: Sequence[ListedEvent]) -> GroundedResponse:
-        """The same answer for other events."""
-        if isinstance(self.form, CaptionForm):
-            segments = self.form.build([event.caption for event in events])
-        else:
-            segments = self.form.build(len(events))
-        return GroundedResponse(evidence=tuple(event.interval for event in events), segments=segments)
-
-
 def add(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    """Insert an interval where no listed event is; where there are captions, borrow one from elsewhere."""
+    """Insert intervals where no listed event is; where there are captions, borrow them from elsewhere."""
     answer = _read(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    interval = _free_interval(scene, rng)
-    if interval is None:
-        return NO_ROOM
-    caption = _borrowed_caption(answer, scene, rng)
-    if caption is None:
-        return NO_DONOR
-    position = sum(event.interval.start_s <= interval.start_s for event in answer.events)
-    events = list(answer.events)
-    events.insert(position, ListedEvent(interval, caption))
-    return Edit(answer.write(events), {"position": position, "added_s": round(interval.duration_s, 3)})
+    count = scene.config.magnitudes.add.draw(rng, len(answer.events) + 1)
+    if count is None:
+        return FEWER_THAN_ASKED
+    events, added = list(answer.events), list[ListedEvent]()
+    for _ in range(count):
+        new = _invented(scene, answer, [event.interval for event in events], rng)
+        if isinstance(new, NotApplicable):
+            return new
+        position = sum(event.interval.start_s <= new.interval.start_s for event in events)
+        events.insert(position, new)
+        added.append(new)
+    return Edit(answer.write(events), _added_record(events, added))
 
 
 def delete(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    """Drop one to K - 1 events."""
+    """Drop events, but not all."""
     answer = _read_several(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    count = len(answer.events)
-    dropped = sorted(rng.sample(range(count), rng.randint(1, count - 1)))
+    free = _untouched(scene, answer)
+    count = scene.config.magnitudes.delete.draw(rng, min(len(free), len(answer.events) - 1))
+    if count is None:
+        return FEWER_THAN_ASKED
+    dropped = sorted(rng.sample(free, count))
     kept = [event for k, event in enumerate(answer.events) if k not in dropped]
     return Edit(answer.write(kept), {"events": len(dropped)}, tuple(dropped))
 
 
 def merge(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    """Replace two neighbours of the list by their hull, captions joined."""
+    """Replace neighbours of the list by their hull, captions joined."""
     answer = _read_several(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    mergeable = [k for k in range(len(answer.events) - 1) if _grows(answer.events[k], answer.events[k + 1])]
-    if not mergeable:
+    count = scene.config.magnitudes.merge.draw(rng, len(answer.events))
+    if count is None:
+        return FEWER_THAN_ASKED
+    free = set(_untouched(scene, answer))
+    runs = [range(k, k + count) for k in range(len(answer.events) - count + 1)]
+    runs = [run for run in runs if free.issuperset(run) and _grows([answer.events[k] for k in run])]
+    if not runs:
         return NotApplicable("one event lies inside the other")
-    first = rng.choice(mergeable)
-    left, right = answer.events[first : first + 2]
-    hull = _hull(left.interval, right.interval)
-    joined = ListedEvent(hull, " and ".join(filter(None, (left.caption, match_case(right.caption, "a")))))
-    events = [*answer.events[:first], joined, *answer.events[first + 2 :]]
-    magnitude: dict[str, int | float | str] = {"events": 2, "hull_s": round(hull.duration_s, 3)}
-    return Edit(answer.write(events), magnitude, (first, first + 1))
+    run = rng.choice(runs)
+    merged = [answer.events[k] for k in run]
+    reach = hull([event.interval for event in merged])
+    captions = [merged[0].caption, *(match_case(event.caption, "a") for event in merged[1:])]
+    joined = ListedEvent(reach, " and ".join(filter(None, captions)))
+    events = [*answer.events[: run[0]], joined, *answer.events[run[-1] + 1 :]]
+    magnitude: Magnitude = {"events": count, "hull_s": round(reach.duration_s, 3)}
+    return Edit(answer.write(events), magnitude, tuple(run))
+
+
+def split(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    """Take one event for several that follow each other, all with its caption."""
+    answer = _read(scene)
+    if isinstance(answer, NotApplicable):
+        return answer
+    least_s = scene.config.min_shift_s
+    counts = scene.config.magnitudes.split
+    room = {k: int(answer.events[k].interval.duration_s / least_s) for k in _untouched(scene, answer)}
+    divisible = [k for k, most in room.items() if most >= counts.low]
+    if not divisible:
+        return TOO_SHORT
+    k = rng.choice(divisible)
+    # As many as asked for, but no more than stay long enough; without a limit, three.
+    pieces = counts.draw(rng, room[k] if counts.high is not None else min(room[k], max(3, counts.low)))
+    if pieces is None:
+        return TOO_SHORT
+    event = answer.events[k]
+    parts = [ListedEvent(part, event.caption) for part in _cut(event.interval, pieces, least_s, rng)]
+    events = [*answer.events[:k], *parts, *answer.events[k + 1 :]]
+    shortest_s = min(part.interval.duration_s for part in parts)
+    return Edit(answer.write(events), {"pieces": pieces, "shortest_s": round(shortest_s, 3)}, (k,))
+
+
+def reorder(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    """Let events, with their captions, change places in the list."""
+    answer = _read_several(scene)
+    if isinstance(answer, NotApplicable):
+        return answer
+    free = _untouched(scene, answer)
+    count = scene.config.magnitudes.reorder.draw(rng, len(free))
+    if count is None:
+        return FEWER_THAN_ASKED
+    places = sorted(rng.sample(free, count))
+    turn = rng.randint(1, count - 1)
+    order = list(range(len(answer.events)))
+    for place, source in zip(places, [*places[turn:], *places[:turn]], strict=True):
+        order[place] = source
+    events = [answer.events[k] for k in order]
+    if any(events[k].interval == answer.events[k].interval for k in places):
+        return ALL_ALIKE
+    magnitude: Magnitude = {"events": count, "order": " ".join(map(str, order))}
+    return Edit(answer.write(events), magnitude, tuple(places))
 
 
 def _read(scene: Scene) -> EventAnswer | NotApplicable:
     if not scene.intervals:
         return NO_EVENTS
-    segments = scene.truth.segments
-    if scene.sample.task in TIMED_CAPTION_TASKS:
-        captioned = read_captions(segments)
-        if captioned is None:
-            return ANSWER_FORM
-        pairs = zip(scene.intervals, captioned.captions, strict=True)
-        return EventAnswer(captioned.form, tuple(ListedEvent(*pair) for pair in pairs))
-    form = read_list(segments)
-    if form is None:
-        return ANSWER_FORM
-    return EventAnswer(form, tuple(ListedEvent(interval, "") for interval in scene.intervals))
+    return read_events(scene.said, scene.sample.task) or ANSWER_FORM
 
 
 def _read_several(scene: Scene) -> EventAnswer | NotApplicable:
@@ -115,9 +142,33 @@ def _read_several(scene: Scene) -> EventAnswer | NotApplicable:
     return answer
 
 
-def _free_interval(scene: Scene, rng: Random) -> Interval | None:
-    """A stretch that meets no listed event, about as long as one; None where every gap is too short."""
-    gaps = _gaps(scene.intervals, scene.duration_s)
+def _untouched(scene: Scene, answer: EventAnswer) -> list[int]:
+    """Events that no other factor of the pair is about: dropping one would drop that factor, too."""
+    return [k for k in range(len(answer.events)) if k not in scene.touched]
+
+
+def _invented(
+    scene: Scene, answer: EventAnswer, listed: Sequence[Interval], rng: Random
+) -> ListedEvent | NotApplicable:
+    interval = _free_interval(scene, listed, rng)
+    if interval is None:
+        return NO_ROOM
+    caption = _borrowed_caption(answer, scene, rng)
+    return NO_DONOR if caption is None else ListedEvent(interval, caption)
+
+
+def _added_record(events: list[ListedEvent], added: list[ListedEvent]) -> Magnitude:
+    """Where the invented events stand in the list, and their length; one has a place, several have places."""
+    positions = sorted(k for k, event in enumerate(events) if any(event is new for new in added))
+    added_s = round(sum(event.interval.duration_s for event in added), 3)
+    if len(added) == 1:
+        return {"position": positions[0], "added_s": added_s}
+    return {"events": len(added), "positions": " ".join(map(str, positions)), "added_s": added_s}
+
+
+def _free_interval(scene: Scene, listed: Sequence[Interval], rng: Random) -> Interval | None:
+    """A stretch that meets no event, listed or true, about as long as one; None where gaps are too short."""
+    gaps = _gaps([*listed, *scene.intervals], scene.duration_s)
     if not gaps:
         return None
     shortest_s = scene.config.min_shift_s
@@ -144,17 +195,23 @@ def _gaps(intervals: Sequence[Interval], duration_s: float) -> list[tuple[float,
 
 def _borrowed_caption(answer: EventAnswer, scene: Scene, rng: Random) -> str | None:
     """A caption that is true nowhere in the clip, in the answer's case; empty where the answer has none."""
-    if isinstance(answer.form, ListForm):
+    if not answer.has_captions:
         return ""
     own = answer.events[0].caption
     borrowed = scene.donors.captions.any_but(scene.donors.true_of(scene.sample.video), rng)
     return None if borrowed is None else match_case(borrowed, own)
 
 
-def _grows(left: ListedEvent, right: ListedEvent) -> bool:
-    """Whether the hull is more than either event: merging a nested one would only delete it."""
-    return _hull(left.interval, right.interval) not in (left.interval, right.interval)
+def _grows(events: Sequence[ListedEvent]) -> bool:
+    """Whether the hull is more than any of the events: merging a nested one would only delete it."""
+    intervals = [event.interval for event in events]
+    return hull(intervals) not in intervals
 
 
-def _hull(left: Interval, right: Interval) -> Interval:
-    return Interval(start_s=min(left.start_s, right.start_s), end_s=max(left.end_s, right.end_s))
+def _cut(interval: Interval, pieces: int, least_s: float, rng: Random) -> list[Interval]:
+    """Adjoining pieces of an interval, each at least so long, cut at whole milliseconds."""
+    spare_s = interval.duration_s - pieces * least_s
+    cuts_s = sorted(rng.uniform(0, spare_s) for _ in range(pieces - 1))
+    inner_s = [interval.start_s + cut_s + k * least_s for k, cut_s in enumerate(cuts_s, start=1)]
+    edges_s = [interval.start_s, *(round(edge_s, 3) for edge_s in inner_s), interval.end_s]
+    return [Interval(start_s=a, end_s=b) for a, b in pairwise(edges_s)]

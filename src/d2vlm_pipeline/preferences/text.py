@@ -1,24 +1,31 @@
-"""`distort` and `repeat`: the right times with the wrong words."""
+"""`distort`, `repeat`, `swap_option`, `wrong_text`: the right times with the wrong words."""
 
 from __future__ import annotations
 
-import re
 from random import Random
 
 from d2vlm_pipeline.preferences.answers import CaptionedAnswer, match_case, read_captions
 from d2vlm_pipeline.preferences.config import TIMED_CAPTION_TASKS
-from d2vlm_pipeline.preferences.donors import key_phrase, plain
-from d2vlm_pipeline.preferences.scene import ANSWER_FORM, NO_DONOR, NO_EVENTS, Edit, NotApplicable, Scene
+from d2vlm_pipeline.preferences.donors import key_phrase, plain, text_key
+from d2vlm_pipeline.preferences.options import another_option, read_option
+from d2vlm_pipeline.preferences.scene import (
+    ANSWER_FORM,
+    FEWER_THAN_ASKED,
+    NO_DONOR,
+    NO_EVENTS,
+    NO_OPTIONS,
+    Edit,
+    Magnitude,
+    NotApplicable,
+    Scene,
+)
 from d2vlm_pipeline.timeline import GroundedResponse
-
-_OPTION = re.compile(r"\((?P<letter>[A-Z])\)\s+")
-_MOST_REPEATS = 2
 
 
 def distort(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    """Put other words for what one event is: another caption, another option, another key phrase."""
+    """Put other words for what events are: other captions, another option, another key phrase."""
     if scene.sample.task in TIMED_CAPTION_TASKS:
-        return _distort_caption(scene, rng)
+        return _distort_captions(scene, rng)
     if scene.sample.options is not None:
         return _distort_option(scene, rng)
     return _distort_phrase(scene, rng)
@@ -31,58 +38,93 @@ def repeat(scene: Scene, rng: Random) -> Edit | NotApplicable:
     answer = _captions(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    if len(set(answer.captions)) == 1:
+    if len({text_key(caption) for caption in answer.captions}) == 1:
         return _repeat_inside(answer, scene, rng)
     return _repeat_over_others(answer, scene, rng)
 
 
-def _distort_caption(scene: Scene, rng: Random) -> Edit | NotApplicable:
+def swap_option(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    """Choose another option of the same question, letter and words."""
+    if scene.sample.options is None:
+        return NO_OPTIONS
+    answer = read_option(scene)
+    if answer is None:
+        return ANSWER_FORM
+    wrong = another_option(scene, answer.right, rng)
+    return Edit(answer.put(scene, wrong), answer.swapped(scene, wrong), axis="option")
+
+
+def wrong_text(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    """Right evidence with the text of something else: what the clip shows at another time, or a denial."""
+    if not scene.intervals:
+        return NO_EVENTS
+    if scene.sample.task in TIMED_CAPTION_TASKS:
+        return _caption_of_another_time(scene, rng)
+    if scene.sample.options is not None:
+        return swap_option(scene, rng)
+    return _distort_phrase(scene, rng) if scene.sample.task == "gvq" else _deny(scene, rng)
+
+
+def _distort_captions(scene: Scene, rng: Random) -> Edit | NotApplicable:
     answer = _captions(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    k = rng.randrange(len(answer.captions))
-    true_there = scene.donors.true_during(scene.sample.video, scene.intervals[k])
-    donor = scene.donors.captions.near_miss(answer.captions[k], true_there, rng)
-    if donor is None:
-        return NO_DONOR
+    count = scene.config.magnitudes.distort.draw(rng, len(answer.captions))
+    if count is None:
+        return FEWER_THAN_ASKED
+    chosen = sorted(rng.sample(range(len(answer.captions)), count))
     captions = [*answer.captions]
-    captions[k] = match_case(donor, answer.captions[k])
-    return _written(answer, captions, scene, {"events": 1}, (k,))
+    for k in chosen:
+        spans = (scene.intervals[k], scene.said.evidence[k])
+        true_there = scene.donors.true_during(scene.sample.video, *spans)
+        donor = scene.donors.captions.near_miss(answer.captions[k], true_there, rng)
+        if donor is None:
+            return NO_DONOR
+        captions[k] = match_case(donor, answer.captions[k])
+    return _written(answer, captions, scene, {"events": count}, tuple(chosen))
+
+
+def _caption_of_another_time(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    answer = _captions(scene)
+    if isinstance(answer, NotApplicable):
+        return answer
+    count = scene.config.magnitudes.wrong_text.draw(rng, len(answer.captions))
+    if count is None:
+        return FEWER_THAN_ASKED
+    chosen = sorted(rng.sample(range(len(answer.captions)), count))
+    captions = [*answer.captions]
+    for k in chosen:
+        spans = (scene.intervals[k], scene.said.evidence[k])
+        refused = scene.donors.true_during(scene.sample.video, *spans) | {text_key(captions[k])}
+        others = [text for text in scene.donors.said_of(scene.sample.video) if text_key(text) not in refused]
+        if not others:
+            return NO_DONOR
+        captions[k] = match_case(rng.choice(others), answer.captions[k])
+    return _written(answer, captions, scene, {"events": count}, tuple(chosen))
 
 
 def _distort_option(scene: Scene, rng: Random) -> Edit | NotApplicable:
     """Another option of the same question: letter and words together, or the words alone, as configured."""
-    options, right = scene.sample.options, scene.sample.answer_index
-    opening = scene.truth.segments[0] if scene.truth.segments else ""
-    match = _OPTION.match(opening) if isinstance(opening, str) else None
-    if options is None or right is None or match is None or not isinstance(opening, str):
+    answer = read_option(scene)
+    if answer is None or not answer.words:
         return ANSWER_FORM
-    said = opening[match.end() :]
-    if ord(match["letter"]) - ord("A") != right or not said.lower().startswith(options[right].lower()):
-        return ANSWER_FORM
-    wrong = rng.choice([index for index in range(len(options)) if index != right])
-    magnitude: dict[str, int | float | str] = {"words": options[wrong]}
-    letter = opening[: match.end()]
+    wrong = another_option(scene, answer.right, rng)
     if scene.config.option_distort == "option":
-        letter = letter.replace(match["letter"], chr(ord("A") + wrong), 1)
-        magnitude = {"option_from": right, "option_to": wrong}
-    words = match_case(options[wrong], said) + said[len(options[right]) :]
-    segments = (letter + words, *scene.truth.segments[1:])
-    return Edit(GroundedResponse(evidence=scene.intervals, segments=segments), magnitude)
+        return Edit(answer.put(scene, wrong), {"option_from": answer.right, "option_to": wrong})
+    words = (scene.sample.options or ())[wrong]
+    return Edit(answer.put(scene, wrong, letter=False), {"words": words})
 
 
 def _distort_phrase(scene: Scene, rng: Random) -> Edit | NotApplicable:
     """Another caption for a caption-only answer, or another answer to the same kind of open question."""
-    phrase = key_phrase(scene.truth)
-    opening = scene.truth.segments[0] if scene.truth.segments else ""
+    phrase = key_phrase(scene.said)
+    opening = scene.said.segments[0] if scene.said.segments else ""
     if not phrase or not isinstance(opening, str):
         return ANSWER_FORM
     if scene.sample.task == "rvc":
         donors = scene.donors.captions
-        spans = [*scene.sample.query_spans, *scene.sample.intervals]
-        true_there = frozenset[str]().union(
-            *(scene.donors.true_during(scene.sample.video, span) for span in spans)
-        )
+        spans = (*scene.sample.query_spans, *scene.sample.intervals)
+        true_there = scene.donors.true_during(scene.sample.video, *spans)
     else:
         found = scene.donors.phrases.get(scene.sample.task)
         if found is None:
@@ -91,32 +133,45 @@ def _distort_phrase(scene: Scene, rng: Random) -> Edit | NotApplicable:
     donor = donors.near_miss(plain(phrase), true_there, rng)
     if donor is None:
         return NO_DONOR
-    segments = (opening.replace(phrase, match_case(donor, phrase), 1), *scene.truth.segments[1:])
-    return Edit(GroundedResponse(evidence=scene.intervals, segments=segments), {"words": 1})
+    segments = (opening.replace(phrase, match_case(donor, phrase), 1), *scene.said.segments[1:])
+    return Edit(GroundedResponse(evidence=scene.said.evidence, segments=segments), {"words": 1})
+
+
+def _deny(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    """The evidence stands and the answer says that there is none, in words of questions where it is true."""
+    denials = scene.donors.denials(scene.sample.task)
+    if not denials:
+        return NO_DONOR
+    rejected = GroundedResponse(evidence=scene.said.evidence, segments=(rng.choice(denials),))
+    return Edit(rejected, {"events": len(scene.intervals)}, tuple(range(len(scene.intervals))))
 
 
 def _repeat_answer(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    """The whole answer, which has no intervals, once or twice more."""
-    if len(scene.truth.segments) != 1 or not isinstance(scene.truth.segments[0], str):
+    """The whole answer, which has no intervals, said again."""
+    if len(scene.said.segments) != 1 or not isinstance(scene.said.segments[0], str):
         return ANSWER_FORM
-    times = rng.randint(1, _MOST_REPEATS)
-    text = " ".join([scene.truth.segments[0].strip()] * (times + 1))
-    return Edit(GroundedResponse(evidence=scene.intervals, segments=(text,)), {"times": times})
+    times = _times(scene, rng)
+    text = " ".join([scene.said.segments[0].strip()] * (times + 1))
+    return Edit(GroundedResponse(evidence=scene.said.evidence, segments=(text,)), {"times": times})
 
 
 def _repeat_inside(answer: CaptionedAnswer, scene: Scene, rng: Random) -> Edit:
-    """One caption says itself once or twice more."""
-    k, times = rng.randrange(len(answer.captions)), rng.randint(1, _MOST_REPEATS)
+    """One caption says itself again."""
+    k, times = rng.randrange(len(answer.captions)), _times(scene, rng)
     captions = [*answer.captions]
     captions[k] = ", ".join([captions[k]] * (times + 1))
     return _written(answer, captions, scene, {"times": times}, (k,))
 
 
-def _repeat_over_others(answer: CaptionedAnswer, scene: Scene, rng: Random) -> Edit:
+def _repeat_over_others(answer: CaptionedAnswer, scene: Scene, rng: Random) -> Edit | NotApplicable:
     """One caption takes the place of others that differ from it."""
     source = rng.randrange(len(answer.captions))
-    others = [k for k, caption in enumerate(answer.captions) if caption != answer.captions[source]]
-    replaced = sorted(rng.sample(others, rng.randint(1, len(others))))
+    key = text_key(answer.captions[source])
+    others = [k for k, caption in enumerate(answer.captions) if text_key(caption) != key]
+    count = scene.config.magnitudes.repeat.events.draw(rng, len(others))
+    if count is None:
+        return FEWER_THAN_ASKED
+    replaced = sorted(rng.sample(others, count))
     captions = [
         match_case(answer.captions[source], caption) if k in replaced else caption
         for k, caption in enumerate(answer.captions)
@@ -124,18 +179,24 @@ def _repeat_over_others(answer: CaptionedAnswer, scene: Scene, rng: Random) -> E
     return _written(answer, captions, scene, {"source": source, "times": len(replaced)}, tuple(replaced))
 
 
+def _times(scene: Scene, rng: Random) -> int:
+    """How often one thing is said again."""
+    counts = scene.config.magnitudes.repeat.times
+    return counts.draw(rng, counts.high or counts.low) or counts.low
+
+
 def _captions(scene: Scene) -> CaptionedAnswer | NotApplicable:
     if not scene.intervals:
         return NO_EVENTS
-    return read_captions(scene.truth.segments) or ANSWER_FORM
+    return read_captions(scene.said.segments) or ANSWER_FORM
 
 
 def _written(
     answer: CaptionedAnswer,
     captions: list[str],
     scene: Scene,
-    magnitude: dict[str, int | float | str],
+    magnitude: Magnitude,
     event_ids: tuple[int, ...],
 ) -> Edit:
     segments = answer.form.build(captions)
-    return Edit(GroundedResponse(evidence=scene.intervals, segments=segments), magnitude, event_ids)
+    return Edit(GroundedResponse(evidence=scene.said.evidence, segments=segments), magnitude, event_ids)

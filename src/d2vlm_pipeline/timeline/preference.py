@@ -22,8 +22,15 @@ class FactorRecord(StrictModel):
     event_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 
+def _is_first(epoch: int) -> bool:
+    return epoch == 0
+
+
 class PreferencePair(StrictModel):
-    """Chosen and rejected response to one sample, with the provenance of the difference."""
+    """Chosen and rejected response to one sample, with the provenance of the difference.
+
+    `epoch` tells sets of pairs apart that were drawn for one time round each; the first is not written out.
+    """
 
     id: NonBlank
     sample_id: NonBlank
@@ -32,6 +39,7 @@ class PreferencePair(StrictModel):
     factors: tuple[FactorRecord, ...] = Field(min_length=1)
     seed: int
     operator_version: NonBlank
+    epoch: int = Field(default=0, ge=0, exclude_if=_is_first)
 
     @model_validator(mode="after")
     def _differ(self) -> Self:

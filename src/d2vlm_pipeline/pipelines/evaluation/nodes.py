@@ -24,7 +24,20 @@ from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
-from d2vlm_pipeline.timeline import ModelRef, Prediction, Question, Sample, SamplingPolicy
+from d2vlm_pipeline.preferences import (
+    ErrorHistogram,
+    distance_record,
+    said_by_model,
+    said_by_pair,
+)
+from d2vlm_pipeline.timeline import (
+    ModelRef,
+    Prediction,
+    PreferencePair,
+    Question,
+    Sample,
+    SamplingPolicy,
+)
 from d2vlm_pipeline.video import VideoRow
 
 View = Literal["real", "zero", "swapped"]
@@ -148,6 +161,25 @@ def score_answers(
     }
     record: dict[str, Any] = json.loads(assemble_metrics(scores, data))
     return record
+
+
+def compare_mistakes(
+    samples: list[Sample],
+    pairs: list[PreferencePair],
+    predictions: list[Prediction],
+) -> tuple[dict[str, Any], bytes]:
+    """How far the operators' mistakes are from the SFT model's own, on the tasks that both know."""
+    from d2vlm_pipeline.preferences.audit_plots import render_distance
+
+    by_id = {sample.id: sample for sample in samples}
+    operators, model = ErrorHistogram(), ErrorHistogram()
+    for pair in pairs:
+        operators.add(by_id[pair.sample_id], said_by_pair(pair))
+    for prediction in predictions:
+        said = said_by_model(prediction) if prediction.parsed else None
+        model.add(by_id[str(prediction.sample_id)], said)
+    record = distance_record(operators, model)
+    return record, render_distance(record)
 
 
 def draw_strips(

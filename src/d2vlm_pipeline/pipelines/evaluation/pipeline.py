@@ -8,10 +8,12 @@ from d2vlm_pipeline.pipelines.evaluation.nodes import (
     GUESSERS,
     View,
     answer_questions,
+    compare_mistakes,
     draw_strips,
     guess_answers,
     score_answers,
 )
+from d2vlm_pipeline.pipelines.preferences.nodes import judge_audit
 
 # System, the model that answers, and what it is shown.
 ANSWERERS: tuple[tuple[str, str, View], ...] = (
@@ -42,6 +44,20 @@ def create_pipeline() -> Pipeline:
                 [*scored, "feature_store", *config, *(f"{system}_predictions" for system in systems)],
                 "metrics",
                 name="score_answers",
+                tags="cpu",
+            ),
+            Node(
+                compare_mistakes,
+                ["samples", "preference_pairs", "sft_predictions"],
+                ["preference_distance", "preference_distance_plot"],
+                name="compare_mistakes",
+                tags="cpu",
+            ),
+            Node(
+                judge_audit,
+                ["preference_distance", "params:preference_audit"],
+                None,
+                name="judge_distance",
                 tags="cpu",
             ),
             Node(

@@ -1,14 +1,24 @@
-"""Training samples → preference pairs whose cause is known."""
+"""Training samples → preference pairs whose cause is known, and what the pairs give away."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from d2vlm_pipeline.artifacts import track
+from d2vlm_pipeline.artifacts import UserError, track
 from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
-from d2vlm_pipeline.preferences import PairStatistics, PreferenceConfig, synthesize_pairs
+from d2vlm_pipeline.preferences import (
+    AuditConfig,
+    PairAudit,
+    PairStatistics,
+    PreferenceConfig,
+    judge,
+    synthesize_pairs,
+)
 from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.video import VideoRow
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def synthesize(
@@ -19,3 +29,35 @@ def synthesize(
     statistics = PairStatistics()
     pairs = synthesize_pairs(train, clip_durations(rows), config, statistics=statistics)
     return list(track(pairs, "synthesise pairs", unit="pair")), statistics.record()
+
+
+def audit_pairs(
+    samples: list[Sample], rows: list[VideoRow], pairs: list[PreferencePair], config: AuditConfig
+) -> tuple[dict[str, Any], bytes]:
+    """Factors, magnitudes, biases, and what is told apart by text alone; as numbers and as a picture."""
+    from d2vlm_pipeline.preferences.audit_plots import render_audit
+
+    by_id, durations = {sample.id: sample for sample in samples}, clip_durations(rows)
+    audit = PairAudit(config)
+    for pair in track(pairs, "audit pairs", unit="pair"):
+        sample = by_id[pair.sample_id]
+        audit.add(pair, sample, durations[sample.video])
+    record = audit.record()
+    return record, render_audit(record)
+
+
+def judge_audit(record: dict[str, Any], config: AuditConfig) -> None:
+    """The gate: warn of what is beyond its limit, and end the run where the limit says so.
+
+    Raises:
+        UserError: a value is beyond a limit that stops.
+    """
+    findings = judge(record, config.limits)
+    for finding in findings:
+        _LOGGER.warning("preference audit: %s is %s, above %s", finding.name, finding.value, finding.limit)
+    stops = [finding for finding in findings if finding.stops]
+    if stops:
+        raise UserError(
+            f"preference audit: {stops[0].name} is {stops[0].value}, above {stops[0].limit}; change "
+            "preferences.weights or magnitudes, or the limit in preference_audit.limits"
+        )

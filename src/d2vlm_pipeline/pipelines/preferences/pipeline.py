@@ -1,12 +1,12 @@
-"""training samples → preference pairs + statistics per factor."""
+"""training samples → preference pairs + statistics per factor + audit."""
 
 from kedro.pipeline import Node, Pipeline
 
-from d2vlm_pipeline.pipelines.preferences.nodes import synthesize
+from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, judge_audit, synthesize
 
 
 def create_pipeline() -> Pipeline:
-    """Corrupt one factor at a time."""
+    """Make true answers wrong in recorded ways, and look at what that gives away."""
     return Pipeline(
         [
             Node(
@@ -15,6 +15,20 @@ def create_pipeline() -> Pipeline:
                 ["preference_pairs", "preference_stats"],
                 name="synthesize_pairs",
                 tags="cpu",
-            )
+            ),
+            Node(
+                audit_pairs,
+                ["samples", "video_table", "preference_pairs", "params:preference_audit"],
+                ["preference_audit", "preference_audit_plots"],
+                name="audit_pairs",
+                tags="cpu",
+            ),
+            Node(
+                judge_audit,
+                ["preference_audit", "params:preference_audit"],
+                None,
+                name="judge_audit",
+                tags="cpu",
+            ),
         ]
     )

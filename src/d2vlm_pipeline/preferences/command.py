@@ -1,0 +1,73 @@
+"""What `d2vlm preferences synthesize` does, and what it says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from d2vlm_pipeline.artifacts import write_bytes_atomic, write_text_atomic
+from d2vlm_pipeline.preferences.audit import AuditConfig, PairAudit, judge
+from d2vlm_pipeline.preferences.audit_plots import render_audit
+from d2vlm_pipeline.preferences.config import PreferenceConfig
+from d2vlm_pipeline.preferences.product import Form, Made, read_config, synthesize_file
+
+
+def run(
+    samples: Path,
+    out: Path,
+    config: Path | None,
+    durations: Path | None,
+    split: str,
+    epoch: int | None,
+    form: str,
+    audit: Path | None,
+) -> Iterator[str]:
+    """Write the pairs, and the audit into its folder where one is given; yield lines to show."""
+    wanted: Form = "authors" if form == "authors" else "ours"
+    audited = None if audit is None else PairAudit(AuditConfig())
+    made = synthesize_file(
+        samples,
+        out,
+        PreferenceConfig() if config is None else read_config(config),
+        split=split,
+        durations=durations,
+        form=wanted,
+        epochs=None if epoch is None else (epoch,),
+        audit=audited,
+    )
+    record = made.statistics.record()
+    yield from _summary(made, record, out)
+    if audit is not None and audited is not None:
+        found = audited.record()
+        write_text_atomic(audit / "statistics.json", _json(record))
+        write_text_atomic(audit / "audit.json", _json(found))
+        write_bytes_atomic(audit / "audit.png", render_audit(found))
+        for finding in judge(found, audited.config.limits):
+            yield f"audit: {finding.name} is {finding.value}, above {finding.limit}"
+        yield f"audit: {audit / 'audit.json'}, {audit / 'audit.png'}"
+
+
+def _summary(made: Made, record: dict[str, Any], out: Path) -> Iterator[str]:
+    written = record["pairs"] - made.refused.total()
+    yield f"{written} pairs of {record['samples']} samples: {out}"
+    for operator, found in record["operators"].items():
+        skipped = ", ".join(f"{reason} {count}" for reason, count in found["skipped"].items())
+        yield f"  {operator:<15}{found['pairs']:>8}" + (f"   left out: {skipped}" if skipped else "")
+    for task, count in record["samples_without_pairs"].items():
+        yield f"  without pairs  {count:>8}   {task}"
+    for split, count in sorted(made.reading.other_splits.items()):
+        yield f"  not asked for  {count:>8}   split {split}"
+    for reason, count in sorted(made.refused.items()):
+        yield f"  not written    {count:>8}   {reason}"
+    if record["checker"]["held_back"]:
+        first, problems = next(iter(record["checker"]["examples"].items()))
+        yield f"  held back      {record['checker']['held_back']:>8}   {first}: {problems[0]}"
+    if made.reading.bad:
+        yield f"  bad rows       {made.reading.bad:>8}"
+        yield from (f"    {reason}" for reason in made.reading.reasons)
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
