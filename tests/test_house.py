@@ -26,7 +26,6 @@ LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {
     "d2vlm ask": ["--env", "--json", "question", "video"],
-    "d2vlm data check": ["--env", "--world"],
     "d2vlm preferences synthesize": [
         "--audit",
         "--config",
@@ -37,12 +36,17 @@ COMMANDS = {
         "--split",
         "samples",
     ],
+    "d2vlm data check": [
+        *("--decode", "--env", "--format", "--json", "--videos", "--workers", "--world", "manifest")
+    ],
+    "d2vlm data export": ["--env", "--format", "file"],
     "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
 }
 CATALOG = {
     "world_clips": "01_raw/world",
     "raw_annotations": "01_raw/annotations.jsonl",
+    "imported_rows": "02_intermediate/imported_rows.jsonl",
     "video_table": "02_intermediate/videos.jsonl",
     "samples": "03_primary/samples.jsonl",
     "feature_store": "04_feature/store",
@@ -66,6 +70,7 @@ CATALOG = {
     "promotion_decision": "08_reporting/promotion.json",
     "align.world_clips": "align/01_raw/world",
     "align.raw_annotations": "align/01_raw/annotations.jsonl",
+    "align.imported_rows": "align/02_intermediate/imported_rows.jsonl",
     "align.video_table": "align/02_intermediate/videos.jsonl",
     "align.samples": "align/03_primary/samples.jsonl",
     "align.feature_store": "align/04_feature/store",

@@ -86,21 +86,52 @@ def data() -> None:
     """Check data."""
 
 
-@data.command()
-@click.option("--world", is_flag=True, required=True, help="The certificate of the demo world.")
-@_ENV
-@click.pass_context
-def check(ctx: click.Context, world: bool, env: str) -> None:
-    """Show what the demo world promises beside what was measured; exit code 1 where a promise is broken."""
-    from d2vlm_pipeline.orchestration.project import find_project, load_dataset
+_DATA_ENV = click.option("--env", help="Environment; by default as `kedro run`: conf/local on conf/base.")
 
-    certificate = load_dataset(find_project(), env, "world_certificate")
-    checks = certificate["checks"]
-    for row in checks:
-        click.echo(f"{'ok' if row['passed'] else 'BROKEN':<8}{row['name']}: {row['value']} ({row['limit']})")
-    for row in certificate["skipped"]:
-        click.echo(f"{'skipped':<8}{row['name']}: {row['reason']}")
-    ctx.exit(0 if all(row["passed"] for row in checks) else 1)
+
+@data.command()
+@click.argument("manifest", type=click.Path(path_type=Path), required=False)
+@click.option("--format", "format_", help="Of MANIFEST, instead of data.format.")
+@click.option("--videos", type=click.Path(path_type=Path), help="Folder or archive, instead of data.videos.")
+@click.option("--decode", is_flag=True, help="Decode what would be sampled, too: slower, finds more damage.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--world", is_flag=True, help="Instead, the certificate of the demo world.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@_DATA_ENV
+@click.pass_context
+def check(
+    ctx: click.Context,
+    manifest: Path | None,
+    format_: str | None,
+    videos: Path | None,
+    decode: bool,
+    workers: int,
+    world: bool,
+    as_json: bool,
+    env: str | None,
+) -> None:
+    """Say what ingestion would make of MANIFEST and its videos, and what a run would take.
+
+    Without MANIFEST, of what the environment's `data` names. Exit code 1 where something would be left out.
+    """
+    from d2vlm_pipeline.orchestration.data_commands import check_files, show_certificate
+
+    if world:
+        is_clean = show_certificate(env)
+    else:
+        is_clean = check_files(env, manifest, format_, videos, workers, decode, as_json)
+    ctx.exit(0 if is_clean else 1)
+
+
+@data.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_", required=True, help="samples, etbench or qvhighlights.")
+@_DATA_ENV
+def export(file: Path, format_: str, env: str | None) -> None:
+    """Write the samples of an environment to FILE, and count what its format cannot hold."""
+    from d2vlm_pipeline.orchestration.data_commands import export_file
+
+    export_file(env, file, format_)
 
 
 @main.group()

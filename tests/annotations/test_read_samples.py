@@ -5,7 +5,8 @@ import pytest
 
 from annotations.samples import tvg, write_lines
 from d2vlm_pipeline.annotations import REJECTION_CODES, Rejection, iter_samples, read_samples
-from d2vlm_pipeline.annotations.jsonl import _MENDS, TOLERANCE_S
+from d2vlm_pipeline.annotations.jsonl import TOLERANCE_S
+from d2vlm_pipeline.annotations.rejection import MENDS
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.timeline import Sample
 
@@ -146,4 +147,4 @@ def test_reading_streams(tmp_path: Path) -> None:
 
 
 def test_every_code_has_a_mend() -> None:
-    assert set(_MENDS) | {"split_leak"} == set(REJECTION_CODES)
+    assert set(MENDS) == set(REJECTION_CODES)

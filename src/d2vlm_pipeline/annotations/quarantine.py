@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field
 
 from d2vlm_pipeline.annotations.rejection import Rejection
 from d2vlm_pipeline.artifacts import StrictModel, canonical_json
@@ -20,12 +23,16 @@ class QuarantinedVideo(StrictModel):
 
 
 class QuarantineReport(StrictModel):
-    """Everything that was left out, beside how much there was (the denominators)."""
+    """Everything that was left out, beside how much there was (the denominators).
+
+    ``adjusted`` counts samples that were kept with a change, by what was changed.
+    """
 
     videos_total: int
     rows_total: int
     videos: tuple[QuarantinedVideo, ...] = ()
     rows: tuple[Rejection, ...] = ()
+    adjusted: dict[str, int] = Field(default_factory=dict)
 
     @property
     def video_counts(self) -> dict[str, int]:
@@ -37,15 +44,22 @@ class QuarantineReport(StrictModel):
         """Rejected rows per code, by name of the code."""
         return dict(sorted(Counter(row.code for row in self.rows).items()))
 
+    def record(self) -> dict[str, Any]:
+        """Plain values with the counts; nothing is said of adjustments where there were none."""
+        counts = {"video_counts": self.video_counts, "row_counts": self.row_counts}
+        left_out = None if self.adjusted else {"adjusted"}
+        return {**self.model_dump(mode="json", exclude=left_out), **counts}
+
     def to_json(self) -> str:
         """Canonical JSON with the counts: equal reports give equal bytes."""
-        counts = {"video_counts": self.video_counts, "row_counts": self.row_counts}
-        return canonical_json({**self.model_dump(mode="json"), **counts})
+        return canonical_json(self.record())
 
     def summary(self) -> str:
         """One line for the person at the terminal."""
         videos = _share(len(self.videos), self.videos_total, "videos", self.video_counts)
-        return f"quarantine: {videos}; {_share(len(self.rows), self.rows_total, 'rows', self.row_counts)}"
+        rows = _share(len(self.rows), self.rows_total, "rows", self.row_counts)
+        changed = ", ".join(f"{what} {count}" for what, count in self.adjusted.items())
+        return f"quarantine: {videos}; {rows}" + (f"; adjusted: {changed}" if changed else "")
 
 
 def quarantined_videos(rows: Iterable[VideoRow]) -> dict[str, str]:
@@ -56,7 +70,10 @@ def quarantined_videos(rows: Iterable[VideoRow]) -> dict[str, str]:
 
 
 def build_quarantine_report(
-    video_rows: Iterable[VideoRow], samples_kept: int, rejections: Iterable[Rejection]
+    video_rows: Iterable[VideoRow],
+    samples_kept: int,
+    rejections: Iterable[Rejection],
+    adjusted: Mapping[str, int] | None = None,
 ) -> QuarantineReport:
     """Report over one ingestion.
 
@@ -64,6 +81,7 @@ def build_quarantine_report(
         video_rows: the whole video table.
         samples_kept: how many samples are used.
         rejections: of all files and checks.
+        adjusted: samples kept with a change, by what was changed.
     """
     video_rows, rejections = list(video_rows), tuple(rejections)
     return QuarantineReport(
@@ -71,6 +89,7 @@ def build_quarantine_report(
         rows_total=samples_kept + len(rejections),
         videos=tuple(_quarantined(row) for row in video_rows if row.status != "ok"),
         rows=rejections,
+        adjusted=dict(sorted((adjusted or {}).items())),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from d2vlm_pipeline.annotations.rejection import Rejection
+from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.timeline import Sample
 
 
@@ -45,3 +46,20 @@ def _leak(sample: Sample, split: str, first_video: str, file: str) -> Rejection:
         reason=f"{sample.video}{copy} is in split {split!r} and in {sample.split!r}",
         mend="keep all samples of a video in one split",
     )
+
+
+def drawn_split(video: str, shares: Mapping[str, float], seed: int) -> str:
+    """Split of a video by its name: the same whatever other videos there are, and in any order.
+
+    Args:
+        video: its name.
+        shares: of each split, adding up to 1.
+        seed: another one draws other splits.
+    """
+    left = derive_seed(seed, "split", video) / 2**63
+    for split, share in shares.items():
+        left -= share
+        if left < 0:
+            return split
+    # Shares that add up to 0.9999…
+    return next(split for split in reversed(list(shares)) if shares[split] > 0)

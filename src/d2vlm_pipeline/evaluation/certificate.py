@@ -141,6 +141,12 @@ def certify_world(
     return Certificate(world=config.digest, checks=ledger.checks, skipped=ledger.skipped)
 
 
+def no_certificate(reason: str) -> Certificate:
+    """What stands in a certificate's place for footage that is not the demo world's."""
+    skipped = Skipped(name="the demo world's promises", reason=f"do not apply: {reason}")
+    return Certificate(world="", checks=[], skipped=[skipped])
+
+
 def _judge_events(
     ledger: _Ledger, plans: Sequence[ClipPlan], config: WorldConfig, sampling: SamplingPolicy
 ) -> None:

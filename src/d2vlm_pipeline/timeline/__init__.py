@@ -1,7 +1,7 @@
 """Vocabulary: time, tasks, and the records that every part shares."""
 
 from d2vlm_pipeline.timeline.interval import Interval
-from d2vlm_pipeline.timeline.jsonl import LineError, dump_jsonl, read_jsonl, scan_jsonl
+from d2vlm_pipeline.timeline.jsonl import LineError, dump_jsonl, read_jsonl, scan_jsonl, scan_lines
 from d2vlm_pipeline.timeline.prediction import (
     EvidenceSegment,
     ModelRef,
@@ -66,6 +66,7 @@ __all__ = [
     "parse_response",
     "read_jsonl",
     "scan_jsonl",
+    "scan_lines",
     "split_answer",
     "split_response",
 ]

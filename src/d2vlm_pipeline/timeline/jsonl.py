@@ -45,13 +45,28 @@ def scan_jsonl(path: Path | str, model: type[_Model]) -> Iterator[tuple[int, _Mo
         UserError: no such file.
     """
     path = Path(path)
+    for line, raw in scan_lines(path):
+        yield line, raw if isinstance(raw, LineError) else _parsed(path, line, raw, model)
+
+
+def scan_lines(path: Path | str) -> Iterator[tuple[int, bytes | LineError]]:
+    """Yield (line number from 1, bytes of the line); blank lines and a byte-order mark are skipped.
+
+    Of a line that is too long to be one, LineError.
+
+    Raises:
+        UserError: no such file.
+    """
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; check the path")
     with path.open("rb") as stream:
         for line, raw in enumerate(_lines(stream), start=1):
             raw = raw.removeprefix(_BOM) if line == 1 else raw
-            if raw.strip():
-                yield line, _parsed(path, line, raw, model)
+            if len(raw) > _MAX_LINE_BYTES:
+                yield line, LineError(path, line, f"line is longer than {_MAX_LINE_BYTES >> 20} MiB", b"")
+            elif raw.strip():
+                yield line, raw
 
 
 def dump_jsonl(records: Iterable[BaseModel]) -> str:
@@ -60,8 +75,6 @@ def dump_jsonl(records: Iterable[BaseModel]) -> str:
 
 
 def _parsed(path: Path, line: int, raw: bytes, model: type[_Model]) -> _Model | LineError:
-    if len(raw) > _MAX_LINE_BYTES:
-        return LineError(path, line, f"line is longer than {_MAX_LINE_BYTES >> 20} MiB", b"")
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

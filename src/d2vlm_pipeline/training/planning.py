@@ -17,12 +17,12 @@ from d2vlm_pipeline.training.plan import Lengths, Plan, make_plan
 PHASES = ("sft", "fpo")
 
 
-def plan_environment(conf: Path, env: str, gpus: int | None, frames: int | None) -> Plan:
+def plan_environment(conf: Path, env: str | None, gpus: int | None, frames: int | None) -> Plan:
     """What the environment is going to train.
 
     Args:
         conf: The folder of the environments.
-        env: One of them.
+        env: One of them; None for the default.
         gpus: Instead of `sharding.gpus`.
         frames: Of a clip; by default as many as sampling takes at most.
 

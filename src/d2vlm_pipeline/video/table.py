@@ -9,6 +9,7 @@ from typing import Literal
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video.decode import DecodePool
+from d2vlm_pipeline.video.folder import RefusedFile
 from d2vlm_pipeline.video.source import DecodeLimits, VideoError, VideoReason, resolve_video, video_error
 from d2vlm_pipeline.video.worker import Job, Reply
 
@@ -65,6 +66,12 @@ def build_video_table(
                 )
             else:
                 yield _accepted(name, path, answer[0])
+
+
+def refused_row(root: Path, file: RefusedFile) -> VideoRow:
+    """The row of a file that was refused before anything was opened."""
+    path = (root / file.name).as_posix()
+    return VideoRow(video=file.name, path=path, status="quarantined", reason=file.code, detail=file.detail)
 
 
 def _jobs(

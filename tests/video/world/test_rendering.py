@@ -11,14 +11,13 @@ import pytest
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits
 from d2vlm_pipeline.video.decode import decode_frames
+from d2vlm_pipeline.video.folder import load_videos, save_videos
 from d2vlm_pipeline.video.world import (
     ClipPlan,
-    load_clips,
     plan_world,
     render_clip,
     render_frames,
     render_world,
-    save_clips,
 )
 from d2vlm_pipeline.video.world.certificate import lone_object
 from d2vlm_pipeline.video.world.render import OBJECT_SHARE
@@ -85,9 +84,9 @@ def test_neither_order_nor_workers_change_a_byte(plans: list[ClipPlan], rendered
 
 
 def test_a_folder_of_clips_is_written_and_found(rendered: dict[str, bytes], tmp_path: Path) -> None:
-    save_clips(rendered.items(), tmp_path)
+    save_videos(rendered.items(), tmp_path)
     (tmp_path / "notes.txt").write_text("not a video")
-    folder = load_clips(tmp_path)
+    folder = load_videos(tmp_path)
     assert folder.names == tuple(sorted(rendered))
     assert {name: (folder.root / name).read_bytes() for name in folder.names} == rendered
 

@@ -34,6 +34,7 @@ def create_pipeline() -> Pipeline:
         parameters={
             **{f"params:{name}": f"params:{name}" for name in _SHARED},
             "params:world": "params:align_world",
+            "params:data": "params:align_data",
             "params:training": "params:align",
         },
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from d2vlm_pipeline.annotations import DataConfig
 from d2vlm_pipeline.evaluation import EvaluationConfig
-from d2vlm_pipeline.evaluation.certificate import certify_world
+from d2vlm_pipeline.evaluation.certificate import certify_world, no_certificate
 from d2vlm_pipeline.features import (
     EncoderConfig,
     FeatureStore,
@@ -40,6 +41,7 @@ def stored_clips(
 
 
 def certify(
+    data: DataConfig,
     world: WorldConfig,
     samples: list[Sample],
     rows: list[VideoRow],
@@ -48,6 +50,8 @@ def certify(
     encoder: EncoderConfig,
     evaluation: EvaluationConfig,
 ) -> dict[str, Any]:
-    """What the demo world promises beside what was measured."""
+    """What the demo world promises beside what was measured; of other footage, that nothing is promised."""
+    if data.source != "world":
+        return dict(no_certificate(f"data.source is {data.source}"))
     clips = stored_clips(store, rows, sampling, encoder)
     return dict(certify_world(world, samples, clip_durations(rows), clips, evaluation, sampling))

@@ -10,6 +10,7 @@ def create_pipeline() -> Pipeline:
     certificate = Node(
         certify,
         [
+            "params:data",
             "params:world",
             "samples",
             "video_table",

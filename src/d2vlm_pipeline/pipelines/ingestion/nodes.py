@@ -7,23 +7,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from d2vlm_pipeline.annotations import build_quarantine_report, check_splits, quarantined_videos, read_samples
+from d2vlm_pipeline.annotations import (
+    DataConfig,
+    ImportedRow,
+    admit_samples,
+    durations_of,
+    import_folder,
+)
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoRow, build_video_table
-from d2vlm_pipeline.video.world import ClipFolder, WorldConfig, plan_world, render_world, world_samples
+from d2vlm_pipeline.video.folder import ClipFolder, VideoArchive, VideoFolder, open_videos
+from d2vlm_pipeline.video.table import refused_row
+from d2vlm_pipeline.video.world import WorldConfig, plan_world, render_world, world_samples
 
 logger = logging.getLogger(__name__)
 
 
-def render_clips(world: WorldConfig, compute: ComputeConfig) -> Iterator[tuple[str, bytes]]:
-    """The demo world's clips, rendered while they are saved."""
-    return render_world(plan_world(world), compute.workers)
+def provide_clips(
+    data: DataConfig, world: WorldConfig, compute: ComputeConfig
+) -> Iterator[tuple[str, bytes]] | VideoFolder | VideoArchive:
+    """The demo world's clips, rendered while they are saved; or where your own videos lie."""
+    if data.source == "world":
+        return render_world(plan_world(world), compute.workers)
+    return open_videos(str(data.videos), data.max_members, data.max_unpacked_mb)
 
 
-def annotate_clips(world: WorldConfig) -> list[Sample]:
-    """The demo world's questions with their true answers."""
-    return world_samples(plan_world(world), world)
+def provide_annotations(
+    data: DataConfig, world: WorldConfig, clips: ClipFolder
+) -> tuple[list[Sample], list[ImportedRow]]:
+    """The demo world's questions with their true answers; or your own, and what became of every row."""
+    if data.source == "world":
+        return world_samples(plan_world(world), world), []
+    from d2vlm_pipeline.artifacts import track
+
+    samples, rows = [], []
+    for row, sample in track(import_folder(data, clips.names), "import annotations", unit="row"):
+        rows.append(row)
+        if sample is not None:
+            samples.append(sample)
+    return samples, rows
 
 
 def probe_videos(
@@ -33,24 +56,19 @@ def probe_videos(
     from d2vlm_pipeline.artifacts import track
 
     rows = build_video_table(clips.root, clips.names, limits, sampling, compute.workers)
-    return list(track(rows, "probe videos", total=len(clips.names), unit="video"))
+    probed = list(track(rows, "probe videos", total=len(clips.names), unit="video"))
+    return probed + [refused_row(clips.root, file) for file in clips.refused]
 
 
-def read_annotations(path: Path, rows: list[VideoRow]) -> tuple[list[Sample], dict[str, Any]]:
+def read_annotations(
+    path: Path, rows: list[VideoRow], imported: list[ImportedRow], data: DataConfig
+) -> tuple[list[Sample], dict[str, Any]]:
     """Usable samples, and the quarantine report of videos and annotation rows."""
-    durations = clip_durations(rows)
-    samples, rejections = read_samples(path, durations, quarantined_videos(rows))
-    digests = {row.video: str(row.digest) for row in rows if row.status == "ok"}
-    samples, leaks = check_splits(samples, digests, str(path))
-    report = build_quarantine_report(rows, len(samples), [*rejections, *leaks])
+    samples, report = admit_samples(path, rows, imported, data)
     logger.info(report.summary())
-    return samples, {
-        **report.model_dump(mode="json"),
-        "video_counts": report.video_counts,
-        "row_counts": report.row_counts,
-    }
+    return samples, report.record()
 
 
 def clip_durations(rows: list[VideoRow]) -> dict[str, float]:
     """Seconds of every accepted video."""
-    return {row.video: row.duration_s for row in rows if row.status == "ok" and row.duration_s is not None}
+    return durations_of(rows)

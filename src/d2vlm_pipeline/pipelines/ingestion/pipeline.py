@@ -3,25 +3,31 @@
 from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.pipelines.ingestion.nodes import (
-    annotate_clips,
     probe_videos,
+    provide_annotations,
+    provide_clips,
     read_annotations,
-    render_clips,
 )
 
 
 def create_pipeline() -> Pipeline:
-    """Render the demo world, then treat it like anybody's footage."""
+    """Your own footage, or the demo world, which is rendered and then treated like anybody's."""
     return Pipeline(
         [
             Node(
-                render_clips,
-                ["params:world", "params:compute"],
+                provide_clips,
+                ["params:data", "params:world", "params:compute"],
                 "world_clips",
                 name="render_clips",
                 tags="cpu",
             ),
-            Node(annotate_clips, "params:world", "raw_annotations", name="annotate_clips", tags="cpu"),
+            Node(
+                provide_annotations,
+                ["params:data", "params:world", "world_clips"],
+                ["raw_annotations", "imported_rows"],
+                name="annotate_clips",
+                tags="cpu",
+            ),
             Node(
                 probe_videos,
                 ["world_clips", "params:sampling", "params:decode_limits", "params:compute"],
@@ -31,7 +37,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 read_annotations,
-                ["raw_annotations", "video_table"],
+                ["raw_annotations", "video_table", "imported_rows", "params:data"],
                 ["samples", "quarantine"],
                 name="read_annotations",
                 tags="cpu",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 from PIL import Image
 
+from d2vlm_pipeline.artifacts import track
 from d2vlm_pipeline.video.world.motion import Pose, pose_at
 from d2vlm_pipeline.video.world.plan import ClipPlan
 from d2vlm_pipeline.video.world.sprites import background, sprite, stray_sprite
@@ -84,3 +86,18 @@ def render_clip(plan: ClipPlan) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def render_world(plans: Sequence[ClipPlan], workers: int) -> Iterator[tuple[str, bytes]]:
+    """File name and MP4 bytes of every clip, in plan order; the same bytes for any number of workers."""
+    if workers <= 1:
+        for plan in track(plans, "render clips", unit="clip"):
+            yield plan.video, render_clip(plan)
+        return
+    # Spawned, not forked: a parent that has used its BLAS or decoder threads must not be copied mid-lock.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        rendered = pool.imap(render_clip, plans, chunksize=4)
+        for plan, data in track(
+            zip(plans, rendered, strict=True), "render clips", total=len(plans), unit="clip"
+        ):
+            yield plan.video, data

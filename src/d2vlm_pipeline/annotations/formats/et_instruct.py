@@ -1,0 +1,125 @@
+"""E.T. Instruct 164K (arXiv 2409.18111): conversations about events, `<vid>` and `<evi>` flavours.
+
+method.md §2.3; PolyU-ChenLab/ETBench, docs/DATASET.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from d2vlm_pipeline.annotations.config import ImportConfig
+from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError, as_spans, parsed_row
+from d2vlm_pipeline.annotations.files import list_entries
+from d2vlm_pipeline.annotations.formats.stamps import captions_in, take_times
+from d2vlm_pipeline.annotations.wording import CAPTIONED
+from d2vlm_pipeline.timeline import EVI, EVI_END
+
+IMAGE = "<image>"
+
+
+class Turn(ForeignRow):
+    """One side of a conversation."""
+
+    speaker: Literal["human", "gpt"] = Field(alias="from")
+    value: str
+
+
+class InstructRow(ForeignRow):
+    """One conversation; `src` and `tgt` are seconds, flat, for the stamps of question and answer."""
+
+    task: str
+    source: str | None = None
+    video: str
+    duration: float | None = None
+    src: tuple[float, ...] | None = None
+    tgt: tuple[float, ...] | None = None
+    conversations: tuple[Turn, ...]
+
+
+def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
+    """One conversation of a question and its answer an entry.
+
+    Raises:
+        UserError: no such file, too large, or no JSON list.
+    """
+    for entry in list_entries(path, config.max_file_mb):
+        if isinstance(entry, Fault):
+            yield entry
+            continue
+        line, value = entry
+        row = parsed_row(InstructRow, value, line)
+        yield row if isinstance(row, Fault) else _draft(line, row, config)
+
+
+def _draft(line: int, row: InstructRow, config: ImportConfig) -> Draft | Fault:
+    if [turn.speaker for turn in row.conversations] != ["human", "gpt"]:
+        reason = f"{len(row.conversations)} turns; a sample is one question and its answer"
+        return Fault(line, "bad_count", reason, row.video)
+    human, gpt = (turn.value for turn in row.conversations)
+    try:
+        return conversation_draft(
+            line, human, gpt, row.src or (), row.tgt or (), config,
+            video=row.video, task=row.task, source=row.source, duration_s=row.duration,
+        )  # fmt: skip
+    except RowError as error:
+        return Fault(line, error.code, str(error), row.video)
+
+
+def conversation_draft(
+    line: int,
+    human: str,
+    gpt: str,
+    src_s: Sequence[float],
+    tgt_s: Sequence[float],
+    config: ImportConfig,
+    *,
+    video: str,
+    task: str,
+    source: str | None,
+    duration_s: float | None,
+) -> Draft:
+    """A question and its answer, with the times of their stamps.
+
+    Raises:
+        RowError: stamps and times, or the two halves of the answer, do not fit together.
+    """
+    task = config.task or task
+    question, queries = _timed("question", human.replace(IMAGE, "").strip(), src_s, config, duration_s)
+    answer, pairs = _timed("answer", _answer_half(gpt), tgt_s, config, duration_s)
+    captions = captions_in(answer) if task in CAPTIONED else []
+    return Draft(
+        line, video, task, question, answer, as_spans(pairs, captions), queries,
+        duration_s=duration_s, source=source,
+    )  # fmt: skip
+
+
+def _timed(
+    what: str, text: str, times_s: Sequence[float], config: ImportConfig, duration_s: float | None
+) -> tuple[str, tuple[tuple[float, float], ...]]:
+    try:
+        return take_times(text, times_s, config.instant_s, duration_s)
+    except RowError as error:
+        raise RowError(error.code, f"the {what} has {error}") from None
+
+
+def _answer_half(gpt: str) -> str:
+    """What stands behind the evidence half, which must announce as many intervals as the answer names.
+
+    Raises:
+        RowError: it does not, or holds words.
+    """
+    evidence, end, answer = gpt.partition(EVI_END)
+    if not end:
+        return gpt.strip()
+    if evidence.replace(EVI, "").strip(" ,\n\t"):
+        raise RowError("bad_count", f"the evidence half, before {EVI_END}, holds words")
+    if EVI_END in answer:
+        raise RowError("bad_count", f"the answer has more than one {EVI_END}")
+    if evidence.count(EVI) != answer.count(EVI):
+        counts = f"{evidence.count(EVI)} {EVI} in the evidence half, {answer.count(EVI)} in the answer"
+        raise RowError("bad_count", counts)
+    return answer.strip()

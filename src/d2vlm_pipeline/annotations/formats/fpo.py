@@ -1,0 +1,81 @@
+"""The authors' annotation of preferences (method.md §5.2): a chosen response and rejected variants by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from d2vlm_pipeline.annotations.config import ImportConfig
+from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError, parsed_row
+from d2vlm_pipeline.annotations.files import list_entries
+from d2vlm_pipeline.annotations.formats.et_instruct import Turn, conversation_draft
+
+CHOSEN = "chosen"
+
+
+class FpoRow(ForeignRow):
+    """One question with several responses; `src` and `tgt` are seconds, flat, by key of the response."""
+
+    task: str
+    source: str | None = None
+    video: str
+    duration: float | None = None
+    src: Mapping[str, tuple[float, ...]] | None = None
+    tgt: Mapping[str, tuple[float, ...]] | None = None
+    conversations: Mapping[str, tuple[Turn, ...]]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Keys of the rejected responses, in their order."""
+        return tuple(key for key in self.conversations if key != CHOSEN)
+
+
+def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
+    """The chosen response of every entry; `read_pairs` gives the rejected ones, too.
+
+    Raises:
+        UserError: no such file, too large, or no JSON list.
+    """
+    for row in rows(path, config):
+        yield row if isinstance(row, Fault) else row[1]
+
+
+def rows(path: Path, config: ImportConfig) -> Iterator[tuple[FpoRow, Draft] | Fault]:
+    """Every entry with the draft of its chosen response.
+
+    Raises:
+        UserError: no such file, too large, or no JSON list.
+    """
+    for entry in list_entries(path, config.max_file_mb):
+        if isinstance(entry, Fault):
+            yield entry
+            continue
+        line, value = entry
+        row = parsed_row(FpoRow, value, line)
+        if isinstance(row, Fault):
+            yield row
+            continue
+        try:
+            yield row, response_draft(line, row, CHOSEN, config)
+        except RowError as error:
+            yield Fault(line, error.code, str(error), row.video)
+
+
+def response_draft(line: int, row: FpoRow, key: str, config: ImportConfig) -> Draft:
+    """Question and the response of that key, which for rejected ones is no truth.
+
+    Raises:
+        RowError: there is no such response, or its stamps and times do not fit together.
+    """
+    turns = row.conversations.get(key, ())
+    if [turn.speaker for turn in turns] != ["human", "gpt"]:
+        raise RowError("bad_count", f"{key}: {len(turns)} turns; expected a question and its answer")
+    human, gpt = (turn.value for turn in turns)
+    # All responses answer one question: where a variant does not repeat its times, the chosen's hold.
+    asked_s = (row.src or {}).get(key) or (row.src or {}).get(CHOSEN, ())
+    # A text alone is corrupted where a variant has no intervals of its own.
+    told_s = (row.tgt or {}).get(key) or (row.tgt or {}).get(CHOSEN, ())
+    return conversation_draft(
+        line, human, gpt, asked_s, told_s, config,
+        video=row.video, task=row.task, source=row.source, duration_s=row.duration,
+    )  # fmt: skip

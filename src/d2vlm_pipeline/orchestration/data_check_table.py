@@ -1,0 +1,115 @@
+"""The dry run as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from d2vlm_pipeline.orchestration.data_check import DataReport, Needs
+
+_SHOWN = 3
+"""Examples of each reason."""
+
+
+def check_tables(report: DataReport) -> Iterator[Table | Text]:
+    """Videos, rows, what would be left out and why, what is usable, and what it takes."""
+    yield _videos(report)
+    yield _rows(report)
+    if not report.is_clean:
+        yield _left_out(report)
+    if report.needs is not None:
+        yield _samples(report)
+        yield _needs(report.needs)
+    yield _verdict(report)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number == 1 else "left", overflow="fold")
+    return table
+
+
+def _videos(report: DataReport) -> Table:
+    table = _table(f"Videos in {report.root}", "", "videos", "")
+    accepted = sum(row.status == "ok" for row in report.videos)
+    table.add_row("accepted", f"{accepted:,}", "")
+    for reason, count in report.quarantine.video_counts.items():
+        table.add_row(f"refused: {reason}", f"{count:,}", "")
+    copies = sum(len(names) - 1 for names in report.copies)
+    table.add_row("copies of another, by content", f"{copies:,}", _some(" = ".join(n) for n in report.copies))
+    table.add_row("that no usable row is about", f"{len(report.unused):,}", _some(report.unused))
+    return table
+
+
+def _rows(report: DataReport) -> Table:
+    table = _table(f"Rows of {', '.join(report.files)}", "", "rows")
+    rejected = len(report.quarantine.rows)
+    table.add_row("usable", f"{report.quarantine.rows_total - rejected:,}")
+    for what, count in report.quarantine.adjusted.items():
+        table.add_row(f"  of them changed: {what}", f"{count:,}")
+    for code, count in report.quarantine.row_counts.items():
+        table.add_row(f"left out: {code}", f"{count:,}")
+    return table
+
+
+def _left_out(report: DataReport) -> Table:
+    """The first few of every reason, as their one-line messages."""
+    table = _table(f"Left out: the first {_SHOWN} of each reason", "reason")
+    shown: dict[str, int] = {}
+    lines = [(video.reason, video.detail) for video in report.quarantine.videos]
+    lines += [(row.code, str(row)) for row in report.quarantine.rows]
+    for reason, line in lines:
+        shown[reason] = shown.get(reason, 0) + 1
+        if shown[reason] <= _SHOWN:
+            table.add_row(Text(line))
+    return table
+
+
+def _samples(report: DataReport) -> Table:
+    table = _table("Usable samples", "split", "samples", "of each task")
+    for split, tasks in report.samples.items():
+        listed = ", ".join(f"{task} {count:,}" for task, count in tasks.items())
+        table.add_row(split, f"{sum(tasks.values()):,}", listed)
+    return table
+
+
+def _needs(needs: Needs) -> Table:
+    table = _table("What a run takes, foretold", "", "", "")
+    table.add_row("clips", f"{needs.clips:,}", "")
+    spread = f"{needs.median_frames:g} of a median clip, {needs.most_frames:,} of the longest"
+    table.add_row("frames", f"{needs.frames:,}", spread)
+    if needs.thinned:
+        table.add_row("clips thinned to sampling.max_frames", f"{needs.thinned:,}", "")
+    table.add_row("tokens of frames", f"{needs.video_tokens:,}", "")
+    table.add_row("tokens of questions and answers", f"{needs.text_tokens:,}", "4 characters each, about")
+    table.add_row("features on disk", _size(needs.feature_bytes), "")
+    for phase, size in needs.gpu_bytes.items():
+        table.add_row(f"memory of a GPU, {phase}", _size(size), "`d2vlm plan` shows of what")
+    return table
+
+
+def _verdict(report: DataReport) -> Text:
+    if report.needs is None:
+        return Text("nothing is usable", style="bold red")
+    if report.is_clean:
+        return Text("nothing would be left out", style="bold green")
+    videos, rows = len(report.quarantine.videos), len(report.quarantine.rows)
+    return Text(f"{videos:,} videos and {rows:,} rows would be left out", style="bold yellow")
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" … {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"
