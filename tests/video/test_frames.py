@@ -185,6 +185,19 @@ def test_size_and_channels(steady_clip: Path) -> None:
     assert blue > 180 and red < 80
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("size_px", [16, 47, 48, 49, 150])
+def test_pixels_are_those_of_one_plain_conversion(tmp_path: Path, size_px: int, pix_fmt: str) -> None:
+    path = write_clip(tmp_path / "clip.mp4", steady_ms(3), pix_fmt=pix_fmt)
+    with av.open(str(path)) as container:
+        expected = [
+            frame.to_ndarray(width=size_px, height=size_px, format="rgb24", interpolation=EXACT)
+            for frame in container.decode(video=0)
+        ]
+    frames_THWC, _ = read_frames(path, SamplingPolicy(fps=10.0), size_px, LIMITS)
+    assert np.array_equal(frames_THWC, np.stack(expected))
+
+
 @pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (90, 1), (180, 2), (-90, 3)])
 def test_frames_stand_upright(tmp_path: Path, rotation: int, turns: int) -> None:
     path = write_clip(tmp_path / "turned.mp4", steady_ms(12), rotation=rotation)

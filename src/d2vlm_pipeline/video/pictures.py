@@ -11,6 +11,7 @@ from d2vlm_pipeline.video.source import video_error
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 FramesTHWC = np.ndarray
 """uint8 [T, H, W, 3], RGB."""
@@ -69,9 +70,13 @@ class FrameConverter:
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(both_HWC[::2]), format="rgb24")
         return self._converted(self._reformatter, frame, *self._size)
 
-    def _converted(self, reformatter: object, frame: VideoFrame, width: int, height: int) -> np.ndarray:
-        rgb = reformatter.reformat(  # type: ignore[attr-defined]
-            frame, width=width, height=height, format="rgb24", interpolation=self._flags, threads=1
+    def _converted(
+        self, reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int
+    ) -> np.ndarray:
+        # Shrunk to planes first, FFmpeg takes half the time, for the same bytes; enlarged, they could differ.
+        form = "gbrp" if height <= frame.height else "rgb24"
+        rgb = reformatter.reformat(
+            frame, width=width, height=height, format=form, interpolation=self._flags, threads=1
         )
         return rgb.to_ndarray()
 
