@@ -1,6 +1,26 @@
-"""What every run of the tests says at its end."""
+"""What every run of the tests shares, and says at its end."""
+
+from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """Ray, started once for all tests: it takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # or a token is written to the home folder
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        ray.init(
+            num_cpus=4,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=128 << 20,
+        )
+        yield
+        ray.shutdown()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

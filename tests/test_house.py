@@ -127,7 +127,7 @@ def test_environments_share_no_folder() -> None:
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow", "globals", "ray"])
+@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow", "globals"])
 def test_every_kind_of_configuration_loads(env: str, kind: str) -> None:
     assert project_config(CONF, env)[kind]
 

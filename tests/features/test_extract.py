@@ -1,6 +1,8 @@
 """Features of videos: the same bytes for any number of workers, found by what they were made of."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from d2vlm_pipeline.features import (
     DecodedClips,
     EfficientNetConfig,
     FeatureStream,
+    LostClip,
     StoredClips,
     build_encoder,
     extract_features,
@@ -44,14 +47,19 @@ def rows(folder: Path) -> list[VideoRow]:
     return list(build_video_table(folder, names, LIMITS, POLICY, workers=1))
 
 
-def extracted(rows: list[VideoRow], workers: int) -> list[ClipFeatures]:
-    return list(extract_features(rows, POLICY, ENCODER, LIMITS, workers))
+def stream(rows: Sequence[VideoRow], workers: int = 1) -> FeatureStream:
+    find = partial(extract_features, policy=POLICY, config=ENCODER, limits=LIMITS, workers=workers)
+    return FeatureStream.of(rows, POLICY.digest, build_encoder(ENCODER).digest, find)
 
 
-def made_up(rows: list[VideoRow]) -> Iterator[ClipFeatures]:
-    """Features as extraction would order them, without a network."""
+def extracted(rows: Sequence[VideoRow], workers: int = 1) -> list[ClipFeatures | LostClip]:
+    return list(extract_features(stream(rows).rows, POLICY, ENCODER, LIMITS, workers))
+
+
+def made_up(rows: Sequence[VideoRow]) -> Generator[ClipFeatures | LostClip, None, None]:
+    """Features without a network."""
     encoder_digest = build_encoder(ENCODER).digest
-    for row in sorted((row for row in rows if row.status == "ok"), key=lambda row: str(row.digest)):
+    for row in rows:
         times_s = tuple(POLICY.sample_times(row.duration_s or 0.0))
         timebase = TimeBase(
             times_s=times_s, duration_s=row.duration_s, fps_src=10.0, policy_digest=POLICY.digest
@@ -60,10 +68,18 @@ def made_up(rows: list[VideoRow]) -> Iterator[ClipFeatures]:
         yield ClipFeatures(str(row.digest), POLICY.digest, encoder_digest, features_TNC, timebase)
 
 
+def save(stream: FeatureStream, folder: Path) -> Path:
+    """As the catalog does it, into the store of a folder."""
+    directory = folder / "store"
+    directory.mkdir(parents=True)
+    save_store(stream, directory, folder / "cache", folder / "published")
+    return directory
+
+
 @pytest.fixture(scope="module")
 def stored(rows: list[VideoRow], tmp_path_factory: pytest.TempPathFactory) -> StoredClips:
-    directory = tmp_path_factory.mktemp("store")
-    save_store(FeatureStream(made_up(rows)), directory)
+    wanted = FeatureStream.of(rows, POLICY.digest, build_encoder(ENCODER).digest, made_up)
+    directory = save(wanted, tmp_path_factory.mktemp("stored"))
     return StoredClips.of(load_store(directory), rows, POLICY, build_encoder(ENCODER).digest)
 
 
@@ -72,35 +88,73 @@ def stored(rows: list[VideoRow], tmp_path_factory: pytest.TempPathFactory) -> St
 def test_one_worker_and_two_give_the_same_bytes_which_are_the_encoder_s(
     rows: list[VideoRow], tmp_path: Path
 ) -> None:
-    alone, together = extracted(rows, workers=1), extracted(rows[::-1], workers=2)
-    assert [clip.sort_key for clip in alone] == [clip.sort_key for clip in together]
-    for one, other in zip(alone, together, strict=True):
-        assert one.features_TNC.tobytes() == other.features_TNC.tobytes()
-        assert one.timebase == other.timebase
-    by_digest = {clip.video_digest: clip for clip in alone}
-    assert set(by_digest) == {row.digest for row in rows if row.status == "ok"}
+    alone, together = save(stream(rows, 1), tmp_path / "a"), save(stream(rows[::-1], 2), tmp_path / "b")
+    assert files(alone) == files(together)
+    store = load_store(alone)
     for row in rows:
         if row.status == "ok":
             frames_THWC, timebase = decode_frames(row.path, POLICY, ENCODER.input_px, LIMITS)
             expected_TNC = build_encoder(ENCODER).encode(frames_THWC).astype(np.float32)
-            found = by_digest[str(row.digest)]
-            assert found.timebase == timebase
-            np.testing.assert_allclose(
-                found.features_TNC.astype(np.float32), expected_TNC, rtol=3e-3, atol=3e-3
-            )
-    save_store(FeatureStream(alone), tmp_path / "a")
-    save_store(FeatureStream(together), tmp_path / "b")
-    assert load_store(tmp_path / "a").index.digest == load_store(tmp_path / "b").index.digest
+            key = (str(row.digest), POLICY.digest, build_encoder(ENCODER).digest)
+            features_TNC, found = store.get(*key)
+            assert found == timebase
+            np.testing.assert_allclose(features_TNC.astype(np.float32), expected_TNC, rtol=3e-3, atol=3e-3)
 
 
-def test_a_video_that_is_gone_ends_the_run_with_what_to_do(rows: list[VideoRow], tmp_path: Path) -> None:
-    lost = [row.model_copy(update={"path": str(tmp_path / row.video)}) for row in rows if row.status == "ok"]
-    with pytest.raises(UserError, match=r"clip1\.mp4.*kedro run --pipelines ingestion"):
-        extracted(lost[:1], workers=1)
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
 
 
-def test_quarantined_videos_alone_give_nothing(rows: list[VideoRow]) -> None:
-    assert extracted([row for row in rows if row.status != "ok"], workers=1) == []
+def test_equal_videos_are_decoded_once_and_quarantined_ones_not_at_all(rows: list[VideoRow]) -> None:
+    wanted = stream(rows)
+    assert [row.video for row in wanted.rows if row.digest == rows[0].digest] == ["clip1.mp4"]
+    assert len(wanted.rows) == 3 and wanted.left_out == 1
+    assert list(wanted.rows) == sorted(wanted.rows, key=lambda row: str(row.digest))
+    assert stream(rows[::-1]).rows == wanted.rows
+
+
+@pytest.mark.slow
+def test_a_video_that_is_gone_or_changed_costs_itself_alone(
+    rows: list[VideoRow], folder: Path, tmp_path: Path
+) -> None:
+    accepted = stream(rows).rows
+    for row in accepted:
+        (tmp_path / row.video).write_bytes((folder / row.video).read_bytes())
+    here = [row.model_copy(update={"path": str(tmp_path / row.video)}) for row in accepted]
+    Path(here[0].path).unlink()
+    Path(here[1].path).write_bytes((folder / accepted[2].video).read_bytes())
+    gone, changed, good = extracted(here, workers=2)
+    assert isinstance(gone, LostClip) and "no such file" in gone.reason
+    assert isinstance(changed, LostClip) and changed.reason == f"{here[1].path}: changed since it was probed"
+    assert isinstance(good, ClipFeatures) and good.video_digest == accepted[2].digest
+
+
+def test_lost_videos_end_the_run_with_what_to_do_and_the_others_are_kept(
+    rows: list[VideoRow], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = stream(rows).rows[1]
+    asked: list[str] = []
+
+    def compute(missing: Sequence[VideoRow]) -> Iterator[ClipFeatures | LostClip]:
+        for row, clip in zip(missing, made_up(missing), strict=True):
+            asked.append(row.video)
+            yield LostClip(row, f"{row.path}: no such file") if row == lost else clip
+
+    wanted = FeatureStream.of(rows, POLICY.digest, build_encoder(ENCODER).digest, compute)
+    with pytest.raises(UserError, match=rf"{lost.video}: no such file \(1 video .*--pipelines ingestion"):
+        save(wanted, tmp_path)
+    assert not list((tmp_path / "store").iterdir()), "a store with a hole is no store"
+    assert len(asked) == 3
+    asked.clear()
+    (tmp_path / "store").rmdir()
+    with caplog.at_level(logging.INFO), pytest.raises(UserError, match=lost.video):
+        save(wanted, tmp_path)
+    assert asked == [lost.video]
+    assert "features of 3 videos: 2 are there, 1 to be computed; 1 left out, in quarantine" in caplog.text
+
+
+def test_nothing_to_compute_starts_nothing() -> None:
+    assert extracted([]) == []
 
 
 def test_a_stored_clip_is_found_by_the_name_that_samples_use(stored: StoredClips) -> None:
@@ -130,8 +184,8 @@ def test_features_of_another_sampling_or_encoder_are_not_taken(
 
 
 def test_a_video_never_extracted_says_what_to_run(rows: list[VideoRow], tmp_path: Path) -> None:
-    save_store(FeatureStream(list(made_up(rows))[:1]), tmp_path)
-    clips = StoredClips.of(load_store(tmp_path), rows, POLICY, build_encoder(ENCODER).digest)
+    few = FeatureStream.of(rows[:1], POLICY.digest, build_encoder(ENCODER).digest, made_up)
+    clips = StoredClips.of(load_store(save(few, tmp_path)), rows, POLICY, build_encoder(ENCODER).digest)
     with pytest.raises(UserError, match=r"no features of video.*kedro run --pipelines features"):
         for name in ("clip1.mp4", "clip2.mp4", "clip3.mp4"):
             clips.clip(name)

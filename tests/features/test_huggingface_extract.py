@@ -1,5 +1,6 @@
 """Videos → store with a Hugging Face encoder, as the features pipeline does it, and straight from a file."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,12 @@ def test_extraction_fills_a_store_that_this_encoder_alone_finds(
     folder: Path, config: EncoderConfig, tmp_path: Path
 ) -> None:
     table = rows(folder)
-    save_store(FeatureStream(extract_features(table, POLICY, config, LIMITS, workers=1)), tmp_path / "store")
-    store, encoder = load_store(tmp_path / "store"), build_encoder(config)
+    encoder = build_encoder(config)
+    find = partial(extract_features, policy=POLICY, config=config, limits=LIMITS, workers=1)
+    wanted = FeatureStream.of(table, POLICY.digest, encoder.digest, find)
+    (tmp_path / "store").mkdir()
+    save_store(wanted, tmp_path / "store", tmp_path / "cache", tmp_path / "published")
+    store = load_store(tmp_path / "store")
     clips = StoredClips.of(store, table, POLICY, encoder.digest)
     for seconds in (1, 2):
         features_TNC, timebase = clips.clip(f"clip{seconds}.mp4")

@@ -230,8 +230,8 @@ def test_pickling_carries_the_place_not_the_content(tmp_path: Path) -> None:
 def test_each_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_store(tmp_path, [clip("v1"), clip("v2")])
     calls: list[int] = []
-    original = store_module._sha256
-    monkeypatch.setattr(store_module, "_sha256", lambda array: calls.append(1) or original(array))
+    original = store_module.features_sha256
+    monkeypatch.setattr(store_module, "features_sha256", lambda array: calls.append(1) or original(array))
     store = FeatureStore(tmp_path)
     for _ in range(5):
         store.get("v1", "p", "e")

@@ -161,6 +161,15 @@ def test_directory_functions_get_their_arguments_and_lazy_data(tmp_path: Path) -
     assert dataset.load() == ["a!"]
 
 
+def test_a_directory_may_have_a_cache_that_outlives_saves(tmp_path: Path) -> None:
+    dataset = folder_dataset(tmp_path, save=f"{THINGS}.save_remembering", cache="kept")
+    dataset.save(["a"])
+    assert dataset.load() == ["a"]
+    dataset.save(["b"])
+    assert dataset.load() == ["b", "a", "kept"]
+    assert (tmp_path / "kept").is_dir()
+
+
 def test_user_errors_while_saving_pass_kedro_unwrapped(tmp_path: Path) -> None:
     dataset = folder_dataset(tmp_path, save=f"{THINGS}.save_nothing")
     with pytest.raises(DatasetUserError) as error:

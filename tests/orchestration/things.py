@@ -38,3 +38,12 @@ def numbers() -> dict[str, int]:
 
 def words(numbers: dict[str, int]) -> Iterator[str]:
     return iter(sorted(numbers))
+
+
+def save_remembering(lines: Iterable[str], directory: Path, cache: Path, published: Path) -> None:
+    """Lines, and after them those of the last time; `cache` and `published` are what a catalog hands over."""
+    cache.mkdir(exist_ok=True)
+    old = load_lines(published) if published.exists() else []
+    kept = load_lines(cache)
+    save_lines([*lines, *old, *kept], directory)
+    save_lines(["kept"], cache)

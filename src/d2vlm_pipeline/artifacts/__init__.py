@@ -3,6 +3,7 @@
 from d2vlm_pipeline.artifacts.atomic import (
     atomic_file,
     marker_path,
+    new_temporary,
     write_bytes_atomic,
     write_text_atomic,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "digest_json",
     "is_complete",
     "marker_path",
+    "new_temporary",
     "read_manifest",
     "track",
     "validation_reason",

@@ -114,7 +114,8 @@ def _parameter_files(conf: Path, env: str | None) -> Iterator[Path]:
     """Parameter files in order of precedence: the environment's before base's."""
     for folder in (env or CONFIG_LOADER_ARGS["default_run_env"], CONFIG_LOADER_ARGS["base_env"]):
         yield from sorted((conf / folder).rglob("parameters*.yml"))
-        yield from sorted((conf / folder).glob("promotion*.yml"))
+        for name in ("promotion*.yml", "ray*.yml"):
+            yield from sorted((conf / folder).glob(name))
 
 
 def _holds(tree: Any, path: list[str]) -> bool:

@@ -21,9 +21,8 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {
         "mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"],
-        "ray": ["ray*"],
-        # The rules of promotion are parameters with a file of their own.
-        "parameters": ["parameters*", "parameters*/**", "**/parameters*", "promotion*"],
+        # The rules of promotion and the settings of Ray are parameters with files of their own.
+        "parameters": ["parameters*", "parameters*/**", "**/parameters*", "promotion*", "ray*"],
     },
 }
 

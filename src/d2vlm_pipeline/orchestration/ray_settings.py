@@ -1,20 +1,44 @@
-"""Typed settings of the Ray cluster (ray.yml)."""
+"""Typed settings of Ray (ray.yml)."""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt
 
-from d2vlm_pipeline.artifacts import StrictModel, UserError, validation_reason
-from d2vlm_pipeline.orchestration.project import project_config
+from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.orchestration.checks import typed_parameter
+
+
+class RayFeatures(StrictModel):
+    """How Ray Data extracts features; the features do not depend on it.
+
+    Attributes:
+        encoders: Actors that encode frames, each with the weights in its memory.
+        gpus_per_encoder: GPUs of such an actor; a fraction lets several share one.
+        cpus_per_encoder: Processor cores of such an actor.
+        batch_clips: Clips that are handed to an actor together.
+        decoders: Actors that decode, each with one core and a sandboxed process of its own.
+        retries: How often a lost actor is started again, and its work repeated.
+    """
+
+    encoders: PositiveInt = 1
+    gpus_per_encoder: float = Field(default=0.0, ge=0)
+    cpus_per_encoder: float = Field(default=1.0, ge=0)
+    batch_clips: PositiveInt = 4
+    decoders: PositiveInt = 1
+    retries: int = Field(default=2, ge=0)
 
 
 class RaySettings(StrictModel):
-    """Where heavy nodes run, and what one of their workers gets; how many there are is `sharding.gpus`.
+    """Where heavy nodes run, and what one of their workers gets; of training, how many is `sharding.gpus`.
 
     Attributes:
+        enabled: Whether the features pipeline runs on Ray; if not, in processes of this machine
+            (`compute.workers`).
         address: None starts Ray on this machine, `auto` joins the cluster that this machine belongs to, and
             `host:port` another one.
+        object_store_mb: Shared memory of a Ray started here; None leaves the choice to Ray.
+        features: Actor pools of the features pipeline.
         cpus_per_gpu: Processor cores of a training worker.
         accelerator: Kind of GPU to wait for, by Ray's name (`A100`, `H100` …); None takes any.
         placement: Whether workers crowd on few nodes or spread over many.
@@ -22,7 +46,10 @@ class RaySettings(StrictModel):
         storage: Folder or bucket for checkpoints of a phase; of several nodes, one that all of them see.
     """
 
+    enabled: bool = False
     address: str | None = None
+    object_store_mb: int | None = Field(default=None, ge=100)
+    features: RayFeatures = RayFeatures()
     cpus_per_gpu: PositiveInt = 8
     accelerator: str | None = None
     placement: Literal["PACK", "SPREAD"] = "PACK"
@@ -36,11 +63,4 @@ def ray_settings(conf: Path, env: str | None = None) -> RaySettings:
     Raises:
         UserError: a key is unknown, or a value refused.
     """
-    found = project_config(conf, env)["ray"]
-    folder = env if env is not None and list((conf / env).glob("ray*.yml")) else "base"
-    if list(found) != ["ray"]:
-        raise UserError(f"{conf.name}/{folder}/ray.yml: settings belong below one key, ray; move them there")
-    try:
-        return RaySettings.model_validate(found["ray"])
-    except ValidationError as error:
-        raise UserError(f"{conf.name}/{folder}/ray.yml: ray.{validation_reason(error)}; mend it") from None
+    return typed_parameter(conf, env, "ray", RaySettings)

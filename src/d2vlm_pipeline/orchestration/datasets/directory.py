@@ -27,6 +27,7 @@ class DirectoryDataset(PersistedDataset):
         load: str,
         save_args: dict[str, Any] | None = None,
         load_args: dict[str, Any] | None = None,
+        cache: str | None = None,
         raw: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -39,6 +40,9 @@ class DirectoryDataset(PersistedDataset):
             load: Dotted path of a function called as `load(directory, **load_args)`.
             save_args: Further keyword arguments of `save`.
             load_args: Further keyword arguments of `load`.
+            cache: Name of a folder beside this one, for what `save` need not compute again: it outlives
+                saves, also those that were interrupted. `save` gets it as `cache`, and the place of this
+                directory, where an older one may lie, as `published`.
             raw: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
 
@@ -50,14 +54,17 @@ class DirectoryDataset(PersistedDataset):
             require_module(function)
         self._save_function, self._save_args = save, save_args or {}
         self._load_function, self._load_args = load, load_args or {}
+        self._cache = cache
 
     def _read(self) -> Any:
         return import_object(self._load_function)(self._path, **self._load_args)
 
     def _write(self, data: Any) -> None:
         save = import_object(self._save_function)
+        kept = {"cache": self._path.with_name(self._cache), "published": self._path} if self._cache else {}
         with atomic_directory(self._path) as temporary:
-            save(data, temporary, **self._save_args)
+            save(data, temporary, **kept, **self._save_args)
 
     def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "save": self._save_function, "load": self._load_function}
+        functions = {"save": self._save_function, "load": self._load_function}
+        return {**super()._describe(), **functions, "cache": self._cache}

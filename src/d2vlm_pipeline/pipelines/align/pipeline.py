@@ -7,7 +7,7 @@ from d2vlm_pipeline.pipelines.align.nodes import align_backbone
 from d2vlm_pipeline.pipelines.features.pipeline import extraction_pipeline
 
 # What the two worlds share; everything else of the namespace is the alignment world's own.
-_SHARED = ("sampling", "encoder", "decode_limits", "compute", "model")
+_SHARED = ("sampling", "encoder", "decode_limits", "compute", "ray", "model")
 
 
 def create_pipeline() -> Pipeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from d2vlm_pipeline.annotations import DataConfig
@@ -15,6 +16,7 @@ from d2vlm_pipeline.features import (
     build_encoder,
     extract_features,
 )
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
@@ -28,9 +30,15 @@ def stream_features(
     encoder: EncoderConfig,
     limits: DecodeLimits,
     compute: ComputeConfig,
+    ray: RaySettings,
 ) -> FeatureStream:
-    """Features of every accepted video, computed while they are saved."""
-    return FeatureStream(extract_features(rows, sampling, encoder, limits, compute.workers))
+    """Features of every accepted video; those that are not there yet are computed while they are saved."""
+    find = partial(extract_features, policy=sampling, config=encoder, limits=limits, workers=compute.workers)
+    if ray.enabled:
+        from d2vlm_pipeline.orchestration.ray_features import extract_on_ray
+
+        find = partial(extract_on_ray, policy=sampling, config=encoder, limits=limits, settings=ray)
+    return FeatureStream.of(rows, sampling.digest, build_encoder(encoder).digest, find)
 
 
 def stored_clips(

@@ -38,6 +38,7 @@ def extraction_pipeline() -> Pipeline:
                     "params:encoder",
                     "params:decode_limits",
                     "params:compute",
+                    "params:ray",
                 ],
                 "feature_store",
                 name="extract_features",
