@@ -158,7 +158,7 @@ def test_an_actor_that_keeps_dying_is_one_line(rows: list[VideoRow]) -> None:
     stream = extract_on_ray(rows * 6, POLICY, ENCODER, LIMITS, settings(batch_clips=1, retries=0))
     next(stream)
     killed("Encoder")
-    with pytest.raises(UserError, match=r"an actor .* died more than 0 times, .*lower ray\.features") as error:
+    with pytest.raises(UserError, match=r"an actor .* died more than 0 times, .*lower ray\.feat") as error:
         list(stream)
     assert "\n" not in str(error.value)
 

@@ -7,8 +7,9 @@ lies between two pools is bounded by Ray's object store, however many videos the
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
-from functools import partial
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,19 +120,20 @@ def _dataset(
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
-    survival = partial(dict, max_restarts=pools.retries, max_task_retries=pools.retries)
+    # Left alone, Ray starts a lost actor again for ever.
+    survival: dict[str, Any] = {"max_restarts": pools.retries, "max_task_retries": pools.retries}
     videos: list[_Item] = [
         {"position": position, "path": row.path, "digest": str(row.digest)}
         for position, row in enumerate(rows)
     ]
-    with DataContext.current(_in_order()):
+    with _quiet(), DataContext.current(_in_order()):
         blocks = math.ceil(len(videos) / pools.batch_clips)
         decoded = ray.data.from_items(videos, override_num_blocks=blocks).map(
             Decoder,  # type: ignore[arg-type]  # classes are taken, too
             fn_constructor_args=(policy, build_encoder(config).input_px, limits),
             compute=ActorPoolStrategy(size=pools.decoders),
             num_cpus=1,
-            ray_remote_args_fn=survival,
+            **survival,
         )
         return decoded.map_batches(
             Encoder,
@@ -141,8 +143,16 @@ def _dataset(
             batch_format="numpy",
             num_cpus=pools.cpus_per_encoder,
             num_gpus=pools.gpus_per_encoder,
-            ray_remote_args_fn=survival,
+            **survival,
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray Data 2.60 warns of its own settings while it copies them, and of the one way to bound restarts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _in_order() -> DataContext:
