@@ -1,5 +1,6 @@
 """Attention of branches that lie in one row: its values and its gradients, by definition and numerically."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -103,3 +104,30 @@ def test_every_token_attends_to_its_prefix_and_its_branch(kv_heads: int, order: 
 @pytest.mark.parametrize("kv_heads", [HEADS, 2])
 def test_gradients_are_those_of_finite_differences(kv_heads: int) -> None:
     assert torch.autograd.gradcheck(lambda *inputs: attended(*inputs, order=ORDERS[1]), given(kv_heads))
+
+
+@pytest.mark.parametrize("clip_Q", [[0, 0, 0], [0, 0, 1]], ids=["one clip", "two clips"])
+def test_questions_of_one_length_are_not_moved(clip_Q: list[int]) -> None:
+    clips, questions, length = max(clip_Q) + 1, len(clip_Q), 4
+    tokens = questions * length
+    row_QK = torch.arange(tokens).view(questions, length)
+    shapes = [(1, HEADS, tokens, HEAD_SIZE), (clips, HEADS, 3, HEAD_SIZE)]
+    generator = torch.Generator().manual_seed(0)
+    row, prefix = (torch.randn(s, generator=generator, dtype=torch.float64).requires_grad_() for s in shapes)
+    layout = layout_of(DynamicCache(), clips, torch.tensor(clip_Q), row_QK, tokens)
+    moved = replace(layout, is_in_place=False)
+    assert layout.is_in_place
+    found = [part.behind_prefix(prefix, row) for part in (layout, moved)]
+    back = [part.together(part.apart(row).transpose(1, 2)) for part in (layout, moved)]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(back[0], back[1])
+    torch.testing.assert_close(back[0], row.transpose(1, 2))
+    weight = torch.randn_like(found[0])
+    ours, theirs = (torch.autograd.grad((part * weight).sum(), (prefix, row)) for part in found)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_questions_of_several_lengths_are_moved() -> None:
+    row_QK = rows_of_questions(ORDERS[0])
+    layout = layout_of(DynamicCache(), len(VALID_BP), torch.tensor(CLIP_Q), row_QK, LENGTH)
+    assert not layout.is_in_place

@@ -75,7 +75,8 @@ class BranchLayout:
     """Where Q questions with their responses, up to K tokens each, lie in a row of S tokens.
 
     Questions are in the order of their clips. ``row_A`` lists for each of the A = Q · K places the row of its
-    token (any row where there is none), ``place_S`` for each token its place.
+    token (any row where there is none), ``place_S`` for each token its place; ``is_in_place`` says that rows
+    are places already, all questions being of one length, so that nothing has to be moved.
     """
 
     prefix: DynamicCache
@@ -83,21 +84,29 @@ class BranchLayout:
     questions_B: Sequence[int]
     row_A: Tensor
     place_S: Tensor
+    is_in_place: bool
 
     def apart(self, states_1HSD: Tensor) -> Tensor:
         """Heads of the row's tokens → heads of each question's, [Q, H, K, D]."""
         states_SHD = states_1HSD.squeeze(0).transpose(0, 1)
+        if self.is_in_place:
+            return states_SHD.unflatten(0, (len(self.clip_Q), -1)).transpose(1, 2)
         placed_AC = _ToPlaces.apply(states_SHD.flatten(1), self.row_A, self.place_S)
         return placed_AC.view(len(self.clip_Q), -1, *states_SHD.shape[1:]).transpose(1, 2)
 
     def together(self, states_QKHD: Tensor) -> Tensor:
         """The way back, [1, S, H, D]."""
+        if self.is_in_place:
+            return states_QKHD.flatten(0, 1).unsqueeze(0)
         rows_SC = _ToRows.apply(states_QKHD.flatten(2).flatten(0, 1), self.place_S)
         return rows_SC.view(1, -1, *states_QKHD.shape[2:])
 
     def behind_prefix(self, prefix_BHPD: Tensor, states_1HSD: Tensor) -> Tensor:
         """Keys or values of the clip's prefix and of the question, [Q, H, P + K, D]."""
-        copies_QHPD = _ForQuestions.apply(prefix_BHPD, self.clip_Q, self.questions_B)
+        if len(prefix_BHPD) == 1:
+            copies_QHPD = prefix_BHPD.expand(len(self.clip_Q), -1, -1, -1)
+        else:
+            copies_QHPD = _ForQuestions.apply(prefix_BHPD, self.clip_Q, self.questions_B)
         return torch.cat([copies_QHPD, self.apart(states_1HSD)], dim=2)
 
 
@@ -110,7 +119,8 @@ def layout_of(
     place_S = torch.empty(tokens, dtype=torch.long, device=row_QK.device)
     place_S[row_A[is_token_A]] = is_token_A.nonzero().squeeze(1)
     questions_B = clip_Q.bincount(minlength=clips).tolist()
-    return BranchLayout(prefix, clip_Q, questions_B, row_A, place_S)
+    is_in_place = torch.equal(row_A, torch.arange(tokens, device=row_A.device))
+    return BranchLayout(prefix, clip_Q, questions_B, row_A, place_S, is_in_place)
 
 
 def use_branch_attention(backbone: PreTrainedModel) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from d2vlm_pipeline.objectives.labels import soft_frame_labels as soft_frame_labels
     from d2vlm_pipeline.objectives.official import official_labels as official_labels
     from d2vlm_pipeline.objectives.official import official_spans as official_spans
+    from d2vlm_pipeline.objectives.sft import NOT_SCORED as NOT_SCORED
     from d2vlm_pipeline.objectives.sft import SFTLoss as SFTLoss
     from d2vlm_pipeline.objectives.sft import consistency_loss as consistency_loss
     from d2vlm_pipeline.objectives.sft import grounding_loss as grounding_loss
@@ -43,6 +44,7 @@ _HOMES = {
     "soft_frame_labels": "labels",
     "official_labels": "official",
     "official_spans": "official",
+    "NOT_SCORED": "sft",
     "SFTLoss": "sft",
     "consistency_loss": "sft",
     "grounding_loss": "sft",

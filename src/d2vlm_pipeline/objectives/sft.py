@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from d2vlm_pipeline.objectives.config import SFTConfig
 
+NOT_SCORED = -100
+"""Token id that the token loss leaves out."""
+
 
 @dataclass(frozen=True)
 class SFTLoss:
@@ -35,10 +38,11 @@ def sft_loss(
 ) -> SFTLoss:
     """Mean token cross-entropy + weighted mean grounding + weighted mean consistency.
 
+    Tokens whose id is `NOT_SCORED` are left out of their mean.
     Consistency is a mean within a response and then over the responses that have evidence; grounding is
     that, or a mean over all rows (`SFTConfig.grounding_mean`).
     """
-    token = functional.cross_entropy(token_logits_NV, token_id_N)
+    token = functional.cross_entropy(token_logits_NV, token_id_N, ignore_index=NOT_SCORED)
     group_M = query_branch_M
     if config.grounding_mean == "rows":
         group_M = torch.arange(len(query_branch_M), device=query_branch_M.device)

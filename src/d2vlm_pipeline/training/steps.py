@@ -8,6 +8,7 @@ from torch import Tensor
 from d2vlm_pipeline.model.d2vlm import D2VLM, ModelOutput
 from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.objectives import (
+    NOT_SCORED,
     EvidenceRows,
     FPOConfig,
     ResponseLogProbs,
@@ -133,12 +134,13 @@ def chosen_loss(
     output: ModelOutput, frame_valid_BT: Tensor, batch: PackedBatch, config: SFTConfig
 ) -> SFTLoss:
     """The supervised loss of first responses; second ones are rejected and teach no imitation."""
-    tokens = batch.branch_variant_R[batch.token_branch_N] == 1
+    # Not selected: rows of the logits are as long as the vocabulary, and would be copied both ways.
+    is_rejected_N = batch.branch_variant_R[batch.token_branch_N] != 1
     queries = batch.branch_variant_R[batch.query_branch_M] == 1
     pairs = batch.pair_2L[:, queries[batch.pair_2L[0]]]
     return sft_loss(
-        output.token_logits_NV[tokens],
-        batch.token_id_N[tokens],
+        output.token_logits_NV,
+        batch.token_id_N.masked_fill(is_rejected_N, NOT_SCORED),
         output.similarity_MT[queries],
         batch.query_label_MT[queries],
         frame_valid_BT[batch.query_clip_M[queries]],
