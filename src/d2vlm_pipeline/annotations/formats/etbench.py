@@ -15,7 +15,7 @@ from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError,
 from d2vlm_pipeline.annotations.files import list_entries
 from d2vlm_pipeline.annotations.formats.stamps import VID, instant, take_times
 from d2vlm_pipeline.annotations.wording import CAPTIONED, answered, captioned, chosen, plain
-from d2vlm_pipeline.timeline import EVI, GROUNDED_TASKS
+from d2vlm_pipeline.timeline import EVI, GROUNDED_TASKS, TASKS
 
 ID = "etbench-"
 """What stands before the `idx` in the id of a sample."""
@@ -69,6 +69,8 @@ def option_text(option: str | tuple[float, float]) -> str:
 
 def _draft(line: int, row: BenchRow, config: ImportConfig) -> Draft:
     task = config.task or row.task
+    if task not in TASKS:
+        raise RowError("invalid_record", f"unknown task {task!r}")
     pairs, merged = _pairs(row.tgt or (), config.instant_s, row.duration)
     options = None if row.o is None else tuple(option_text(option) for option in row.o)
     question, queries, note = _question(row, config)
