@@ -125,13 +125,12 @@ def _resized(true: Interval, band: IoUBand, scene: Scene, rng: Random) -> Iterat
 
 def _of_something_else(true: Interval, band: IoUBand, scene: Scene, rng: Random) -> Iterator[Interval]:
     """Times of the clip's other known events in random order, then places of any plausible length."""
-    known = [
-        interval
-        for interval in scene.donors.times_of(scene.sample.video)
-        if interval not in scene.intervals and interval.end_s <= scene.duration_s
-    ]
+    listed = {(interval.start_s, interval.end_s) for interval in scene.intervals}
+    times_s = scene.donors.times_of(scene.sample.video)
+    known_s = [span for span in times_s if span not in listed and span[1] <= scene.duration_s]
+    known = (Interval(start_s=a, end_s=b) for a, b in rng.sample(known_s, len(known_s)))
     invented = _anywhere if band.low == 0 else _of_any_length
-    yield from chain(rng.sample(known, len(known)), invented(true, band, scene, rng))
+    yield from chain(known, invented(true, band, scene, rng))
 
 
 def _anywhere(true: Interval, band: IoUBand, scene: Scene, rng: Random) -> Iterator[Interval]:

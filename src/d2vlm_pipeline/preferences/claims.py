@@ -145,7 +145,9 @@ def _event_problems(pair: PreferencePair, sample: Sample, claims: _Claims, place
             if interval != hull(true[k] for k in sources):
                 problems.append("events said to be merged are not spanned")
         elif first not in claims.split and (interval == true[first]) == (first in claims.moved):
-            problems.append(f"event {first} is at its place exactly if a record says otherwise")
+            is_moved = first not in claims.moved
+            told = "is moved, which no record says" if is_moved else "is said to be moved, and is not"
+            problems.append(f"event {first} {told}")
     if sample.task in TIMED_CAPTION_TASKS:
         problems += _caption_problems(pair, sample, claims, places)
     if sample.task in (*TIMED_CAPTION_TASKS, *LIST_TASKS) and pair.rejected.segments != pair.chosen.segments:
@@ -163,7 +165,9 @@ def _caption_problems(pair: PreferencePair, sample: Sample, claims: _Claims, pla
             if caption.lower() != " and ".join(ours[k] for k in sources).lower():
                 problems.append("a merged event does not say what its parts said, joined by and")
         elif sources and (caption == ours[sources[0]]) == (sources[0] in claims.reworded):
-            problems.append(f"event {sources[0]} has its caption exactly if a record says otherwise")
+            is_other = sources[0] not in claims.reworded
+            told = "has another caption, which no record says" if is_other else "is said to have another caption, and has not"
+            problems.append(f"event {sources[0]} {told}")
         elif not caption:
             problems.append("an invented event has no caption")
     return problems

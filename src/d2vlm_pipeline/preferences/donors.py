@@ -124,10 +124,9 @@ class DonorPool:
         """Captions that are true somewhere in the video, in order of time, each once."""
         return list(dict.fromkeys(timed.caption for timed in self._scenes.get(video, ()) if timed.caption))
 
-    def times_of(self, video: str) -> list[Interval]:
-        """When something is known to happen in the video, in order, each time once."""
-        times = dict.fromkeys((timed.start_s, timed.end_s) for timed in self._scenes.get(video, ()))
-        return [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in times]
+    def times_of(self, video: str) -> list[tuple[float, float]]:
+        """Start and end of everything that is known to happen in the video, in order, each time once."""
+        return list(dict.fromkeys((timed.start_s, timed.end_s) for timed in self._scenes.get(video, ())))
 
     def denials(self, task: str) -> list[str]:
         """Answers that say the event does not occur: to questions of the task, or of any if it has none."""

@@ -97,10 +97,17 @@ def _event_kinds(true: Sequence[Interval], said: Sequence[Interval]) -> list[str
         return ["event set, none given"]
     if len(said) != len(true):
         return ["event set, fewer" if len(said) < len(true) else "event set, more"]
-    if is_chronological(true) and not is_chronological(said):
+    worst = _worst_iou(true, said)
+    if worst >= _RIGHT_IOU:
+        return []
+    by_time = (sorted(each, key=lambda interval: interval.start_s) for each in (true, said))
+    if not is_chronological(said) and _worst_iou(*by_time) >= _RIGHT_IOU:
         return ["event set, other order"]
-    worst = min(ours.iou(theirs) for ours, theirs in zip(true, said, strict=True))
-    return [next(name for below, name in _BANDS if worst < below)] if worst < _RIGHT_IOU else []
+    return [next(name for below, name in _BANDS if worst < below)]
+
+
+def _worst_iou(true: Sequence[Interval], said: Sequence[Interval]) -> float:
+    return min(ours.iou(theirs) for ours, theirs in zip(true, said, strict=True))
 
 
 def _words(segments: Iterable[str | int]) -> str:

@@ -63,7 +63,7 @@ class SampledStatistics:
             "schema": 1,
             "answers": self.answers,
             "pairs": self.pairs,
-            "left_out": dict(sorted(self.left_out.items())),
+            "left_out": {reason: count for reason, count in sorted(self.left_out.items()) if count},
             "axes": dict(sorted(self.axes.items())),
         }
 
