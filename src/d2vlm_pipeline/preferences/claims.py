@@ -166,7 +166,7 @@ def _caption_problems(pair: PreferencePair, sample: Sample, claims: _Claims, pla
                 problems.append("a merged event does not say what its parts said, joined by and")
         elif sources and (caption == ours[sources[0]]) == (sources[0] in claims.reworded):
             is_other = sources[0] not in claims.reworded
-            told = "has another caption, which no record says" if is_other else "keeps a caption said to change"
+            told = "has another caption, unrecorded" if is_other else "keeps a caption said to change"
             problems.append(f"event {sources[0]} {told}")
         elif not caption:
             problems.append("an invented event has no caption")
