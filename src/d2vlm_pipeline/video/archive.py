@@ -1,12 +1,14 @@
 """Tar and zip archives of strangers: listed and unpacked without leaving the folder given for them.
 
 A member that would land elsewhere (`../x`, `/x`), that is a link or a device, or whose name cannot be trusted
-is refused by name, and the others are unpacked. The archive as a whole is refused where it holds more, or
-unpacks to more, than allowed: to skip a part of it would mean to decompress that part.
+is refused by name, and the others are unpacked: their content alone, without owners or modes. The archive as
+a whole is refused where it holds more, or unpacks to more, than allowed: to skip a part of it would mean to
+decompress that part.
 """
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 import stat
@@ -26,7 +28,10 @@ from d2vlm_pipeline.video.source import VideoReason
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MIB = 1 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError)
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError),
+    NotImplementedError,  # a way of compressing that zipfile does not know
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def open_archive(path: Path, limits: Limits) -> Iterator[Iterator[Member]]:
             with tarfile.open(path, "r:*") as tarred:
                 yield _limited(path, _tar_members(tarred), limits)
     except _DAMAGED as error:
-        raise UserError(f"{path}: damaged archive ({error}); copy or download it again") from None
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: damaged archive ({said}); copy or download it again") from None
 
 
 def _limited(path: Path, members: Iterator[Member], limits: Limits) -> Iterator[Member]:
