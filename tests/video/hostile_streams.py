@@ -199,6 +199,12 @@ def _changes(ground: Ground, path: Path) -> None:
     second.unlink()
 
 
+@case("fragment_ahead_of_the_file.mp4", "undecodable")
+def _negative(ground: Ground, path: Path) -> None:
+    write_clip(path, steady_ms(40), container={"movflags": "frag_keyframe+empty_moov"})
+    path.write_bytes(patched(path.read_bytes(), b"tfhd", 8, b"\xff", 1))
+
+
 @case("cut_stream.ts", "ok")
 def _cut_stream(ground: Ground, path: Path) -> None:
     write_clip(path, steady_ms(40))

@@ -1,5 +1,6 @@
 """The worker's side of the channel, in this process."""
 
+import errno
 import io
 import resource
 import socket
@@ -102,3 +103,14 @@ def test_a_job_may_open_one_file_at_a_time_and_no_socket(steady_clip: Path) -> N
     assert outcomes == ["refused", "refused"]
     with open(steady_clip, "rb"), open(steady_clip, "rb"):
         pass
+
+
+def test_a_disk_that_cannot_be_read_costs_one_video(steady_clip: Path) -> None:
+    def broken(job: Job) -> tuple[Reply, None]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    refusal = reply_of(exchange(Job(op="decode", path=str(steady_clip), policy=POLICY), handler=broken))
+    assert (refusal.code, refusal.message) == (
+        "unreadable",
+        "steady.mp4: Input/output error; make the file readable",
+    )

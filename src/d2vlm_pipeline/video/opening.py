@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +61,7 @@ def open_video(path: Path, limits: DecodeLimits) -> Iterator[OpenVideo]:
             "too_large", path, f"{size_bytes / _MIB:.0f} MiB, more than max_file_mb={limits.max_file_mb}"
         )
     # One descriptor for all of it: the worker is allowed no second one while it runs a job.
-    with path.open("rb", buffering=0) as file, _container(path, file, limits) as container:
+    with _VideoFile(path) as file, _container(path, file, limits) as container:
         yield OpenVideo(path, container, _main_stream(path, container, limits), limits)
 
 
@@ -94,6 +96,16 @@ def _container(path: Path, file: FileIO, limits: DecodeLimits) -> InputContainer
         if is_mp4(file):  # the index comes last: a recorder that was cut off never wrote it
             raise video_error("truncated", path, "an MP4 without a readable index (moov)") from None
         raise video_error("not_a_video", path, f"no video container ({error.strerror})") from None
+
+
+class _VideoFile(FileIO):
+    """A file to read whose `seek` answers as FFmpeg's own does, with a negative code, where it cannot."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:  # a damaged file asks for a place ahead of its beginning
+            return -(error.errno or errno.EINVAL)
 
 
 class _Refused(Exception):

@@ -124,6 +124,8 @@ def _answer(job: Job, handler: Handler) -> tuple[Reply, memoryview | None]:
         return handler(job)
     except VideoError as error:
         refusal = error
+    except OSError as error:
+        refusal = video_error("unreadable", job.path, error.strerror or type(error).__name__)
     except MemoryError:
         refusal = video_error("memory_limit", job.path, f"needs more than memory_mb={job.limits.memory_mb}")
     return Reply(code=refusal.code, message=refusal.message), None
