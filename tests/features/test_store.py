@@ -67,6 +67,11 @@ def test_far_fewer_files_than_clips(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
+def test_a_shard_holds_a_thousand_clips_at_most(tmp_path: Path) -> None:
+    index = write_store(tmp_path, (clip(f"v{i:04d}", frames=1) for i in range(1001)))
+    assert list(index.shards.values()) == [1000, 1]
+
+
 def test_bytes_depend_on_the_clips_alone(tmp_path: Path) -> None:
     clips = [clip(f"v{i}") for i in range(6)]
     first = write_store(tmp_path / "a", clips, shard_bytes=11 * FRAME_BYTES)

@@ -16,6 +16,8 @@ from d2vlm_pipeline.artifacts import atomic_file, digest_file, new_temporary
 from d2vlm_pipeline.features.index import DTYPE, ClipFeatures, IndexEntry, features_sha256
 
 DEFAULT_SHARD_BYTES = 64 << 20
+# Short clips: what a kill costs, and what is known of a shard's clips while it is open, has a bound, too.
+MAX_SHARD_CLIPS = 1000
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def write_shards(
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     keep: Callable[[Shard], None] | None = None,
 ) -> Iterator[Shard]:
-    """Pack consecutive clips of one row shape into shards of up to ``shard_bytes`` (a larger clip is alone).
+    """Pack consecutive clips of one row shape into shards of up to ``shard_bytes`` and `MAX_SHARD_CLIPS`.
+
+    A clip that is larger is alone.
 
     What a shard holds depends on the clips and their order alone. One that is made of all clips of a shard
     that is there already is that shard: nothing is copied.
@@ -138,7 +142,9 @@ class _OpenShard:
         frames, *shape_NC = _shape(clip)
         if self._shape_NC is None:
             return True
-        return tuple(shape_NC) == self._shape_NC and self._bytes(self._rows + frames) <= shard_bytes
+        if tuple(shape_NC) != self._shape_NC or len(self._stored) + len(self._entries) >= MAX_SHARD_CLIPS:
+            return False
+        return self._bytes(self._rows + frames) <= shard_bytes
 
     def add(self, clip: Clip) -> None:
         """Add a clip, which has room."""
