@@ -314,7 +314,7 @@ def main() -> None:
         return
     found = {
         "memory": lambda: measure_memory(asked.clips or [100, 1000, 10_000], asked.ray),
-        "workers": lambda: measure_workers(asked.repetitions, (asked.clips or [150])[0]),
+        "workers": lambda: measure_workers(asked.repetitions, (asked.clips or [300])[0]),
         "access": lambda: measure_access((asked.clips or [400])[0], 5),
     }[asked.what]()
     table = Table("figure", "value", title=asked.what)
