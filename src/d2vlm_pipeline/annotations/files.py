@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ _MIB = 1 << 20
 class JSONObject(dict[str, Any]):
     """A JSON object that remembers keys written more than once, which a plain one would lose in silence."""
 
+    # Nearly every object has none, and files hold hundreds of thousands: no list for each.
+    __slots__ = ("repeated",)
+
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__()
-        self.repeated: list[tuple[str, Any]] = []
-        for key, value in pairs:
-            if key in self:
-                self.repeated.append((key, value))
-            else:
-                self[key] = value
+        super().__init__(pairs)
+        self.repeated: tuple[str, ...] = ()
+        if len(self) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            self.repeated = tuple(key for key, count in counts.items() for _ in range(count - 1))
+            self.update(reversed(pairs))  # the first of several holds
 
 
 def checked_file(path: Path, max_file_mb: int) -> Path:
@@ -62,7 +65,9 @@ def read_json(path: Path, max_file_mb: int) -> Any:
         raise UserError(f"{path}: not JSON ({error}); correct the number") from None
 
 
-def list_entries(path: Path, max_file_mb: int, key: str | None = None) -> Iterator[tuple[int, Any] | Fault]:
+def list_entries(
+    path: Path, max_file_mb: int, key: str | None = None
+) -> Iterator[tuple[int, Any] | Fault]:
     """(number from 1, entry) of a JSON list, or of the list under `key` of a JSON object.
 
     Of an entry that writes a key twice, a Fault.
@@ -94,14 +99,14 @@ def object_entries(
         raise UserError(f"{path}: expected {where} of entries by video; check the format")
     for line, (name, entry) in enumerate(found.items(), start=1):
         yield _twice_written(line, entry, name) or (line, name, entry)
-    for line, (name, _) in enumerate(found.repeated, start=len(found) + 1):
+    for line, name in enumerate(found.repeated, len(found) + 1):
         yield Fault(line, "duplicate_id", f"the key {name!r} is written more than once", name)
 
 
 def _twice_written(line: int, entry: Any, video: str | None = None) -> Fault | None:
     if isinstance(entry, JSONObject) and entry.repeated:
-        key = entry.repeated[0][0]
-        return Fault(line, "invalid_record", f"the key {key!r} is written more than once", video)
+        reason = f"the key {entry.repeated[0]!r} is written more than once"
+        return Fault(line, "invalid_record", reason, video)
     return None
 
 

@@ -97,14 +97,19 @@ def _verdict(report: DataReport) -> Text:
         return Text("nothing is usable", style="bold red")
     if report.is_clean:
         return Text("nothing would be left out", style="bold green")
-    videos, rows = len(report.quarantine.videos), len(report.quarantine.rows)
-    return Text(f"{videos:,} videos and {rows:,} rows would be left out", style="bold yellow")
+    videos = _counted(len(report.quarantine.videos), "video")
+    rows = _counted(len(report.quarantine.rows), "row")
+    return Text(f"{videos} and {rows} would be left out", style="bold yellow")
 
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" … {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _size(size: float) -> str:

@@ -36,16 +36,15 @@ def dense_drafts(
     task = config.task or "dvc"
     if task in CAPTIONED:
         events = as_spans(spans, captions)
+        answer = captioned(captions)
         yield Draft(
-            0, video, task, asked(task, "", config), captioned(captions), events,
-            duration_s=duration_s, split=split,
-        )  # fmt: skip
+            0, video, task, asked(task, "", config), answer, events, duration_s=duration_s, split=split
+        )
         return
     for (start_s, end_s), caption in zip(spans, captions, strict=True):
-        yield Draft(
-            0, video, task, asked(task, caption, config), answered(task, 1, config),
-            (Span(start_s, end_s, caption),), duration_s=duration_s, split=split,
-        )  # fmt: skip
+        question, answer = asked(task, caption, config), answered(task, 1, config)
+        event = Span(start_s, end_s, caption)
+        yield Draft(0, video, task, question, answer, (event,), duration_s=duration_s, split=split)
 
 
 def numbered(rows: Iterable[Draft | Fault]) -> Iterator[Draft | Fault]:

@@ -28,13 +28,18 @@ class Turn(ForeignRow):
     value: str
 
 
-class InstructRow(ForeignRow):
-    """One conversation; `src` and `tgt` are seconds, flat, for the stamps of question and answer."""
+class TalkRow(ForeignRow):
+    """What conversations are about."""
 
     task: str
     source: str | None = None
     video: str
     duration: float | None = None
+
+
+class InstructRow(TalkRow):
+    """One conversation; `src` and `tgt` are seconds, flat, for the stamps of question and answer."""
+
     src: tuple[float, ...] | None = None
     tgt: tuple[float, ...] | None = None
     conversations: tuple[Turn, ...]
@@ -52,49 +57,54 @@ def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
             continue
         line, value = entry
         row = parsed_row(InstructRow, value, line)
-        yield row if isinstance(row, Fault) else _draft(line, row, config)
+        if isinstance(row, Fault):
+            yield row
+            continue
+        try:
+            yield talk_draft(line, row, row.conversations, row.src or (), row.tgt or (), config)
+        except RowError as error:
+            yield Fault(line, error.code, str(error), row.video)
 
 
-def _draft(line: int, row: InstructRow, config: ImportConfig) -> Draft | Fault:
-    if [turn.speaker for turn in row.conversations] != ["human", "gpt"]:
-        reason = f"{len(row.conversations)} turns; a sample is one question and its answer"
-        return Fault(line, "bad_count", reason, row.video)
-    human, gpt = (turn.value for turn in row.conversations)
-    try:
-        return conversation_draft(
-            line, human, gpt, row.src or (), row.tgt or (), config,
-            video=row.video, task=row.task, source=row.source, duration_s=row.duration,
-        )  # fmt: skip
-    except RowError as error:
-        return Fault(line, error.code, str(error), row.video)
-
-
-def conversation_draft(
+def talk_draft(
     line: int,
-    human: str,
-    gpt: str,
+    row: TalkRow,
+    turns: Sequence[Turn],
     src_s: Sequence[float],
     tgt_s: Sequence[float],
     config: ImportConfig,
-    *,
-    video: str,
-    task: str,
-    source: str | None,
-    duration_s: float | None,
 ) -> Draft:
     """A question and its answer, with the times of their stamps.
 
+    Args:
+        line: of the entry.
+        row: what the conversation is about.
+        turns: one of a person, one of the model.
+        src_s: times of the question's stamps.
+        tgt_s: times of the answer's.
+        config: how the file is read.
+
     Raises:
-        RowError: stamps and times, or the two halves of the answer, do not fit together.
+        RowError: other turns, or stamps and times, or the two halves of the answer, do not fit together.
     """
-    task = config.task or task
-    question, queries = _timed("question", human.replace(IMAGE, "").strip(), src_s, config, duration_s)
-    answer, pairs = _timed("answer", _answer_half(gpt), tgt_s, config, duration_s)
-    captions = captions_in(answer) if task in CAPTIONED else []
+    if [turn.speaker for turn in turns] != ["human", "gpt"]:
+        raise RowError("bad_count", f"{len(turns)} turns; a sample is one question and its answer")
+    human, gpt = (turn.value for turn in turns)
+    task = config.task or row.task
+    question, queries = _timed("question", human.replace(IMAGE, "").strip(), src_s, config, row.duration)
+    answer, pairs = _timed("answer", _answer_half(gpt), tgt_s, config, row.duration)
+    events = as_spans(pairs, captions_in(answer) if task in CAPTIONED else [])
     return Draft(
-        line, video, task, question, answer, as_spans(pairs, captions), queries,
-        duration_s=duration_s, source=source,
-    )  # fmt: skip
+        line,
+        row.video,
+        task,
+        question,
+        answer,
+        events,
+        queries,
+        duration_s=row.duration,
+        source=row.source,
+    )
 
 
 def _timed(

@@ -77,6 +77,8 @@ def _draft(line: int, row: BenchRow, config: ImportConfig) -> Draft:
     captions = [plain(caption) for caption in row.g or ()]
     if captions and len(captions) != len(pairs):
         raise RowError("bad_count", f"{len(captions)} captions for {len(pairs)} intervals")
+    if any(VID in option for option in options or ()):
+        raise RowError("bad_count", f"an option has a {VID} that no time is given for")
     return Draft(
         line,
         row.video,
@@ -86,11 +88,11 @@ def _draft(line: int, row: BenchRow, config: ImportConfig) -> Draft:
         # Referring tasks are about an interval of the question; nothing in their answers points at one.
         as_spans(pairs, captions) if task in GROUNDED_TASKS else (),
         queries,
-        options,
-        row.p if options else None,
-        row.duration,
-        ID + row.idx,
-        row.source,
+        options=options,
+        answer_index=row.p if options else None,
+        duration_s=row.duration,
+        id=ID + row.idx,
+        source=row.source,
         note=merged or note,
     )
 

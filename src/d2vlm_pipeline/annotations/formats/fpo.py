@@ -6,20 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from d2vlm_pipeline.annotations.config import ImportConfig
-from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError, parsed_row
+from d2vlm_pipeline.annotations.draft import Draft, Fault, RowError, parsed_row
 from d2vlm_pipeline.annotations.files import list_entries
-from d2vlm_pipeline.annotations.formats.et_instruct import Turn, conversation_draft
+from d2vlm_pipeline.annotations.formats.et_instruct import TalkRow, Turn, talk_draft
 
 CHOSEN = "chosen"
 
 
-class FpoRow(ForeignRow):
+class FpoRow(TalkRow):
     """One question with several responses; `src` and `tgt` are seconds, flat, by key of the response."""
 
-    task: str
-    source: str | None = None
-    video: str
-    duration: float | None = None
     src: Mapping[str, tuple[float, ...]] | None = None
     tgt: Mapping[str, tuple[float, ...]] | None = None
     conversations: Mapping[str, tuple[Turn, ...]]
@@ -67,15 +63,11 @@ def response_draft(line: int, row: FpoRow, key: str, config: ImportConfig) -> Dr
     Raises:
         RowError: there is no such response, or its stamps and times do not fit together.
     """
-    turns = row.conversations.get(key, ())
-    if [turn.speaker for turn in turns] != ["human", "gpt"]:
-        raise RowError("bad_count", f"{key}: {len(turns)} turns; expected a question and its answer")
-    human, gpt = (turn.value for turn in turns)
     # All responses answer one question: where a variant does not repeat its times, the chosen's hold.
     asked_s = (row.src or {}).get(key) or (row.src or {}).get(CHOSEN, ())
     # A text alone is corrupted where a variant has no intervals of its own.
     told_s = (row.tgt or {}).get(key) or (row.tgt or {}).get(CHOSEN, ())
-    return conversation_draft(
-        line, human, gpt, asked_s, told_s, config,
-        video=row.video, task=row.task, source=row.source, duration_s=row.duration,
-    )  # fmt: skip
+    try:
+        return talk_draft(line, row, row.conversations.get(key, ()), asked_s, told_s, config)
+    except RowError as error:
+        raise RowError(error.code, f"{key}: {error}") from None
