@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from d2vlm_pipeline.annotations import ImportConfig, VideoNames
+from d2vlm_pipeline.annotations.fpo_pairs import read_pairs
 from d2vlm_pipeline.preferences import (
     Count,
     DonorPool,
@@ -70,6 +72,18 @@ def test_nothing_of_a_pair_is_lost(sample):
         assert [(interval.start_s, interval.end_s) for interval in side.evidence] == list(spans)
         assert parse_response(turns[1]["value"], side.evidence) == side
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("sample", GROUNDED, ids=lambda sample: sample.task)
+def test_our_reader_of_the_form_reads_the_same_pairs(sample, tmp_path):
+    found, pairs = record(sample)
+    path = tmp_path / "fpo.json"
+    path.write_text(json.dumps([found]))
+    config = ImportConfig(format="fpo", split="train")
+    read = list(read_pairs(path, config, VideoNames([sample.video])))
+    assert len(read) == len(pairs)
+    for pair, (_, back) in zip(pairs, read, strict=True):
+        assert (back.chosen, back.rejected) == (pair.chosen, pair.rejected)
 
 
 def test_the_interval_of_a_region_stands_in_src():

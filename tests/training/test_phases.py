@@ -227,3 +227,45 @@ def test_alignment_takes_odd_captions(clips: StoredClips, caption: str) -> None:
     of = [tiny.sample("dvc", id=v, video=v, events=events, answer=f"<evi>, {caption}.") for v in FRAMES]
     trained = train_align(start(), of, clips, config(steps=2), frames_per_clip=3)
     assert trained.curve.points
+
+
+def redrawn(of: Sequence[Sample], epochs: int) -> list[PreferencePair]:
+    """Pairs whose rejected side starts later with every epoch."""
+    found = []
+    for pair in pairs(of):
+        for epoch in range(epochs):
+            moved = [
+                each.model_copy(update={"start_s": each.start_s / 2**epoch})
+                for each in pair.rejected.evidence
+            ]
+            rejected = pair.rejected.model_copy(update={"evidence": tuple(moved)})
+            found.append(
+                pair.model_copy(update={"id": f"{pair.id}/{epoch}", "rejected": rejected, "epoch": epoch})
+            )
+    return found
+
+
+def test_each_epoch_trains_on_its_own_set_of_pairs(
+    clips: StoredClips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets in turn: two clips a step, two clips in all, so a step is an epoch."""
+    from d2vlm_pipeline.training import phases
+
+    seen = {}
+
+    def watch(name: str, bundle: ModelBundle, data: Any, *rest: Any) -> None:
+        steps = [next(data) for _ in range(4)]
+        seen["labels"] = [round(float(batch.query_label_MT.sum()), 3) for step in steps for batch in step]
+
+    monkeypatch.setattr(phases, "run", watch)
+    given = redrawn(samples(), epochs=2)
+    train_fpo(start(), samples(), given, clips, config(redraw_pairs=True, branches_per_clip=9))
+    first, second, *again = seen["labels"]
+    assert first != second and again == [first, second]
+    train_fpo(start(), samples(), given, clips, config(branches_per_clip=99))
+    assert len(set(seen["labels"])) == 1
+
+
+def test_nothing_to_redraw_is_said(clips: StoredClips) -> None:
+    with pytest.raises(UserError, match=r"set preferences\.epochs to more"):
+        train_fpo(start(), samples(), pairs(samples()), clips, config(redraw_pairs=True))

@@ -88,6 +88,7 @@ class TrainConfig(LoopConfig):
     ``gradient_checkpointing``: layers keep their inputs alone and compute the rest again on the way back, for
     less memory and about a third more time. ``precision``: of matrix products; `auto` is bfloat16 where CUDA
     has it; what trains, evidence and losses are always float32. ``device``: `auto` takes CUDA if it can.
+    ``redraw_pairs``: FPO takes the set of pairs drawn for the epoch (`preferences.epochs`), not all at once.
     ``replay_dir``: folder for the batch and the weights of a step whose loss or gradient is no number.
 
     ``micro_batch``: clips that go through the model together on one GPU, the whole share of a GPU where it is
@@ -103,6 +104,7 @@ class TrainConfig(LoopConfig):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     sharding: ShardingConfig = ShardingConfig()
+    redraw_pairs: bool = False
     replay_dir: str | None = None
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()

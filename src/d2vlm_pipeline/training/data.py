@@ -39,16 +39,21 @@ def batches(
     seed: int,
     micro_batch: int | None = None,
     apart: bool = False,
+    redrawn: Sequence[Sequence[TrainingClip]] = (),
 ) -> Iterator[list[PackedBatch]]:
     """Steps without end, packed; what is in them depends on the seed and the clips alone.
+
+    The clips of the second epoch are the first ``redrawn``, if any, and so on; then it starts over.
 
     A step is one batch, or as many as it takes where no more than ``micro_batch`` prefixes go together.
     Branches share the prefix of their clip, unless they are kept ``apart``, each with a prefix of its own.
     """
-    lengths = [len(clip.features_TNC) for clip in clips]
+    sets = [clips, *redrawn]
     for epoch in itertools.count():
         rng = random.Random(derive_seed(seed, "epoch", epoch))
-        for chosen in windowed_epoch(clips, lengths, clips_per_step, rng):
+        shown = sets[epoch % len(sets)]
+        lengths = [len(clip.features_TNC) for clip in shown]
+        for chosen in windowed_epoch(shown, lengths, clips_per_step, rng):
             drawn = [_draw(clip, branches_per_clip, rng) for clip in chosen]
             parts = [part for clip in drawn for part in (_parts(clip) if apart else [clip])]
             size = micro_batch or len(parts)

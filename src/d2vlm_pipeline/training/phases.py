@@ -14,6 +14,7 @@ from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
 from d2vlm_pipeline.model.packing import Branch
 from d2vlm_pipeline.objectives import OFFICIAL_SFT
+from d2vlm_pipeline.preferences import SAMPLED
 from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
@@ -43,9 +44,46 @@ def train_fpo(
     clips: StoredClips,
     config: TrainConfig,
 ) -> Trained:
-    """Preference optimisation on the pairs of the training split."""
+    """Preference optimisation on the pairs of the training split.
+
+    Raises:
+        UserError: no pairs, pairs of no training sample, or none to redraw where that is asked for.
+    """
     by_id = {sample.id: sample for sample in samples if sample.split == TRAIN_SPLIT}
     encoder = _encoder(start, config)
+    # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
+    absent = [sample for sample in by_id.values() if sample.is_absent]
+    absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
+    beside = [(sample.video, partial(encoder.sample, sample)) for sample in absent]
+    sets = [
+        _encode(_asked(drawn, by_id, encoder, config) + beside, clips, start.layout)
+        for drawn in (_by_epoch(pairs) if config.redraw_pairs else [pairs])
+    ]
+    return _train("fpo", start, sets[0], config, sets[1:])
+
+
+def _by_epoch(pairs: Sequence[PreferencePair]) -> list[list[PreferencePair]]:
+    """The sets of pairs in the order of their epochs; what is no operator's, and drawn once, is in all."""
+    epochs = sorted({pair.epoch for pair in pairs})
+    if len(epochs) < 2:
+        raise UserError(
+            "fpo.redraw_pairs: there is one set of pairs; set preferences.epochs to more and run "
+            "`kedro run --pipelines preferences` again, or leave redraw_pairs out"
+        )
+    once = [pair for pair in pairs if _is_sampled(pair)]
+    return [
+        [pair for pair in pairs if pair.epoch == epoch and not _is_sampled(pair)] + once for epoch in epochs
+    ]
+
+
+def _is_sampled(pair: PreferencePair) -> bool:
+    return any(factor.operator == SAMPLED for factor in pair.factors)
+
+
+def _asked(
+    pairs: Sequence[PreferencePair], by_id: dict[str, Sample], encoder: BranchEncoder, config: TrainConfig
+) -> list[tuple[str, partial[Branch]]]:
+    """Every pair as a question about its video."""
     asked = []
     for pair in pairs:
         if pair.sample_id not in by_id:
@@ -56,11 +94,7 @@ def train_fpo(
         asked.append((sample.video, partial(encoder.pair, sample, pair, weights=config.fpo.axis_weights)))
     if not asked:
         raise UserError(_NOTHING)
-    # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
-    absent = [sample for sample in by_id.values() if sample.is_absent]
-    absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
-    asked.extend((sample.video, partial(encoder.sample, sample)) for sample in absent)
-    return _train("fpo", start, _encode(asked, clips, start.layout), config)
+    return asked
 
 
 def train_align(
@@ -123,7 +157,13 @@ def _encode(
     ]
 
 
-def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config: TrainConfig) -> Trained:
+def _train(
+    name: str,
+    start: ModelBundle,
+    clips: Sequence[TrainingClip],
+    config: TrainConfig,
+    redrawn: Sequence[Sequence[TrainingClip]] = (),
+) -> Trained:
     bundle = _copy_of(start)
     order = derive_seed(config.seed, name, "order")
     data = batches(
@@ -134,6 +174,7 @@ def _train(name: str, start: ModelBundle, clips: Sequence[TrainingClip], config:
         order,
         config.clips_per_pass,
         apart=bundle.model.reads_question,
+        redrawn=redrawn,
     )
     reference = start.model.eval() if name == "fpo" and config.fpo.reference else None
     return run(name, bundle, data, config, reference)
