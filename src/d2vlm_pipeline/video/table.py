@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video.decode import DecodePool
+from d2vlm_pipeline.video.fingerprints import hash_frames
 from d2vlm_pipeline.video.folder import RefusedFile
 from d2vlm_pipeline.video.source import DecodeLimits, VideoError, VideoReason, resolve_video, video_error
 from d2vlm_pipeline.video.worker import Job, Reply
@@ -23,6 +26,7 @@ class VideoRow(StrictModel):
         digest: SHA-256 of the file. It and what follows up to `timebase_digest` are None in quarantine.
         start_s: container time of the first presented frame, subtracted everywhere else.
         timebase_digest: of the TimeBase that the sampling policy gives this video.
+        fingerprint: hashes of frames by which copies are found (see `fingerprints`); none without `verify`.
         reason: why it is in quarantine (a code to count by); `detail` is the line to read.
     """
 
@@ -36,6 +40,7 @@ class VideoRow(StrictModel):
     frames: int | None = None
     start_s: float | None = None
     timebase_digest: str | None = None
+    fingerprint: tuple[str, ...] = ()
     status: Literal["ok", "quarantined"]
     reason: VideoReason | None = None
     detail: str = ""
@@ -65,7 +70,7 @@ def build_video_table(
                     video=name, path=path, status="quarantined", reason=answer.code, detail=answer.message
                 )
             else:
-                yield _accepted(name, path, answer[0])
+                yield _accepted(name, path, *answer)
 
 
 def refused_row(root: Path, file: RefusedFile) -> VideoRow:
@@ -91,7 +96,7 @@ def _jobs(
         yield name, Job(op="inspect", path=str(path), policy=policy, verify=verify, limits=limits)
 
 
-def _accepted(name: str, path: str, reply: Reply) -> VideoRow:
+def _accepted(name: str, path: str, reply: Reply, frames_THWC: np.ndarray | None) -> VideoRow:
     probe, timebase = reply.probe, reply.timebase
     if probe is None or timebase is None or reply.digest is None:
         raise RuntimeError(f"decode worker sent an incomplete answer for {name}")
@@ -106,5 +111,6 @@ def _accepted(name: str, path: str, reply: Reply) -> VideoRow:
         frames=probe.frames,
         start_s=probe.start_s,
         timebase_digest=timebase.digest,
+        fingerprint=() if frames_THWC is None else hash_frames(frames_THWC),
         status="ok",
     )

@@ -19,8 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
+
 from d2vlm_pipeline.artifacts import StrictModel, digest_file
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
+from d2vlm_pipeline.video.fingerprints import SIZE_PX, spread_frames
 from d2vlm_pipeline.video.frames import read_frames, read_video, sample_video
 from d2vlm_pipeline.video.probe import VideoProbe, probe_of, probe_video
 from d2vlm_pipeline.video.source import DecodeLimits, VideoError, VideoReason, video_error
@@ -29,7 +32,6 @@ _LENGTH = struct.Struct("<I")
 MAX_HEADER_BYTES = 64 << 20
 # The parent kills a late worker; this is for a worker whose parent is gone.
 _ORPHAN_GRACE_S = 30
-_VERIFY_PX = 16
 
 
 class Job(StrictModel):
@@ -65,15 +67,19 @@ def run_job(job: Job) -> tuple[Reply, memoryview | None]:
     """
     path = Path(job.path)
     if job.op == "inspect":
-        if job.verify:
-            reading = read_video(path, job.policy, _VERIFY_PX, job.limits)
-            probe, timebase = probe_of(reading), reading.timebase
-        else:
+        if not job.verify:
             probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
-        return Reply(probe=probe, digest=digest_file(path), timebase=timebase), None
+            return Reply(probe=probe, digest=digest_file(path), timebase=timebase), None
+        reading = read_video(path, job.policy, SIZE_PX, job.limits)
+        reply = Reply(probe=probe_of(reading), digest=digest_file(path), timebase=reading.timebase)
+        return _with_frames(reply, spread_frames(reading.frames_THWC))
     frames_THWC, timebase = read_frames(path, job.policy, job.size_px, job.limits)
+    return _with_frames(Reply(timebase=timebase), frames_THWC)
+
+
+def _with_frames(reply: Reply, frames_THWC: np.ndarray) -> tuple[Reply, memoryview]:
     count, height, width, channels = frames_THWC.shape
-    return Reply(timebase=timebase, shape=(count, height, width, channels)), frames_THWC.data.cast("B")
+    return reply.model_copy(update={"shape": (count, height, width, channels)}), frames_THWC.data.cast("B")
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, handler: Handler = run_job) -> None:

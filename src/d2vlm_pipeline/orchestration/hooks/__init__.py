@@ -5,5 +5,13 @@ from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
 from d2vlm_pipeline.orchestration.hooks.run_summary import RunSummaryHooks
 from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
+from d2vlm_pipeline.orchestration.hooks.validation import ValidationHooks
 
-__all__ = ["MissingInputHooks", "MlflowReportHooks", "MlflowRunHooks", "RunSummaryHooks", "StrategyHooks"]
+__all__ = [
+    "MissingInputHooks",
+    "MlflowReportHooks",
+    "MlflowRunHooks",
+    "RunSummaryHooks",
+    "StrategyHooks",
+    "ValidationHooks",
+]

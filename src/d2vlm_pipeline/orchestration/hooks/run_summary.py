@@ -16,6 +16,8 @@ from d2vlm_pipeline.orchestration.memory import PeakMemory
 from d2vlm_pipeline.orchestration.project import SQLITE
 from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.orchestration.summary import Summary, print_summary
+from d2vlm_pipeline.orchestration.validation.outcome import INDEX
+from d2vlm_pipeline.orchestration.validation.watch import GuardWatch, validation_lines
 
 
 @dataclass
@@ -24,6 +26,7 @@ class _Run:
 
     start_s: float
     memory: PeakMemory
+    guards: GuardWatch
     first_s: dict[str, float] = field(default_factory=dict)
     last_s: dict[str, float] = field(default_factory=dict)
 
@@ -40,9 +43,9 @@ class RunSummaryHooks:
         self._run: _Run | None = None
 
     @hook_impl(trylast=True)
-    def before_pipeline_run(self) -> None:
+    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Start the clock, after every other hook has agreed to the run."""
-        self._run = _Run(time.perf_counter(), PeakMemory())
+        self._run = _Run(time.perf_counter(), PeakMemory(), GuardWatch(catalog))
         self._run.memory.start()
 
     @hook_impl
@@ -85,7 +88,8 @@ class RunSummaryHooks:
                 peak_bytes=run.memory.stop(),
                 metrics=_produced(pipeline, catalog, "metrics"),
                 decision=_produced(pipeline, catalog, "promotion_decision"),
-                places={**_places(pipeline, catalog), "MLflow": _mlflow_command()},
+                places={**_places(pipeline, catalog), **_docs(run.guards), "MLflow": _mlflow_command()},
+                validation=validation_lines(run.guards.outcomes()),
             )
         )
 
@@ -122,6 +126,12 @@ def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
         for dataset in datasets
         if isinstance(dataset, PersistedDataset) and "announce" in dataset.metadata
     }
+
+
+def _docs(guards: GuardWatch) -> dict[str, str]:
+    """The Data Docs that this run has brought up to date."""
+    places = ", ".join(short_path(place / INDEX) for place in guards.places())
+    return {"Data Docs": places} if places else {}
 
 
 def _mlflow_command() -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 from d2vlm_pipeline.annotations import (
     DataConfig,
+    FootageCheck,
     ImportedRow,
     admit_samples,
+    check_footage,
     durations_of,
     import_folder,
 )
@@ -67,6 +69,11 @@ def read_annotations(
     samples, report = admit_samples(path, rows, imported, data)
     logger.info(report.summary())
     return samples, report.record()
+
+
+def gate_samples(samples: list[Sample], rows: list[VideoRow]) -> tuple[list[FootageCheck], list[Sample]]:
+    """Hold the samples against their footage; they go on if the guard of the first output lets it through."""
+    return check_footage(samples, rows), samples
 
 
 def clip_durations(rows: list[VideoRow]) -> dict[str, float]:

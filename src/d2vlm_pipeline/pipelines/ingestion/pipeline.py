@@ -1,8 +1,9 @@
-"""manifest + videos → video table, samples, quarantine report."""
+"""manifest + videos → video table, quarantine report, samples that passed the gate."""
 
 from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.pipelines.ingestion.nodes import (
+    gate_samples,
     probe_videos,
     provide_annotations,
     provide_clips,
@@ -38,8 +39,16 @@ def create_pipeline() -> Pipeline:
             Node(
                 read_annotations,
                 ["raw_annotations", "video_table", "imported_rows", "params:data"],
-                ["samples", "quarantine"],
+                ["annotated_samples", "quarantine"],
                 name="read_annotations",
+                tags="cpu",
+            ),
+            # The gate's own result is saved first: where its guard refuses, no samples are written.
+            Node(
+                gate_samples,
+                ["annotated_samples", "video_table"],
+                ["samples_gate", "samples"],
+                name="gate_samples",
                 tags="cpu",
             ),
         ]

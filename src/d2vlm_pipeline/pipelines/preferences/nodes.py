@@ -10,8 +10,10 @@ from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.preferences import (
     AuditConfig,
     PairAudit,
+    PairCheck,
     PairStatistics,
     PreferenceConfig,
+    check_pairs,
     judge,
     synthesize_pairs,
 )
@@ -61,3 +63,10 @@ def judge_audit(record: dict[str, Any], config: AuditConfig) -> None:
             f"preference audit: {stops[0].name} is {stops[0].value}, above {stops[0].limit}; change "
             "preferences.weights or magnitudes, or the limit in preference_audit.limits"
         )
+
+
+def gate_pairs(
+    pairs: list[PreferencePair], samples: list[Sample], rows: list[VideoRow]
+) -> tuple[list[PairCheck], list[PreferencePair]]:
+    """Hold the pairs against their samples; they go on if the guard of the first output lets it through."""
+    return list(check_pairs(pairs, samples, clip_durations(rows))), pairs

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, judge_audit, synthesize
+from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, gate_pairs, judge_audit, synthesize
 
 
 def create_pipeline() -> Pipeline:
@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 synthesize,
                 ["samples", "video_table", "params:preferences"],
-                ["preference_pairs", "preference_stats"],
+                ["synthesized_pairs", "preference_stats"],
                 name="synthesize_pairs",
                 tags="cpu",
             ),
@@ -28,6 +28,14 @@ def create_pipeline() -> Pipeline:
                 ["preference_audit", "params:preference_audit"],
                 None,
                 name="judge_audit",
+                tags="cpu",
+            ),
+            # The gate's own result is saved first: where its guard refuses, no pairs are written.
+            Node(
+                gate_pairs,
+                ["synthesized_pairs", "samples", "video_table"],
+                ["pairs_gate", "preference_pairs"],
+                name="gate_pairs",
                 tags="cpu",
             ),
         ]
