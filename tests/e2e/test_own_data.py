@@ -61,6 +61,7 @@ def digests(folder: Path) -> dict[str, str]:
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     root = tmp_path_factory.mktemp("own")
     shutil.copytree(ROOT / "conf", root / "conf", ignore=shutil.ignore_patterns("local"))
+    shutil.copytree(ROOT / "great_expectations", root / "great_expectations")
     for folder in ("conf/local", "src", "footage"):
         (root / folder).mkdir()
     for name in ("pyproject.toml", ".telemetry"):
