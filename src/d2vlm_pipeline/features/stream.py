@@ -97,7 +97,7 @@ def save_store(
         lost: list[LostClip] = []
         with closing(stream.compute(missing)) as computed:
             shown = track(computed, "extract features", total=len(missing), unit="clip")
-            clips = _merged(keys, known, shown, lost)
+            clips = _merged(keys, known, shown if missing else iter(()), lost)
             names = [s.path.name for s in write_shards(cache, clips, shard_bytes, keep=write_journal)]
         if lost:
             raise UserError(_said_of(lost))

@@ -6,6 +6,7 @@ lies between two pools is bounded by Ray's object store, however many videos the
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Generator, Iterator, Sequence
@@ -120,6 +121,7 @@ def _dataset(
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     # Left alone, Ray starts a lost actor again for ever.
     survival: dict[str, Any] = {"max_restarts": pools.retries, "max_task_retries": pools.retries}
     videos: list[_Item] = [
