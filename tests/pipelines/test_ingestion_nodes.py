@@ -111,8 +111,8 @@ def test_the_demo_world_is_rendered_and_gives_way_to_a_folder(tmp_path: Path) ->
 
 
 def test_clips_that_people_put_there_are_not_written_over(tmp_path: Path) -> None:
-    folder = footage(tmp_path / "world")
-    data = DataConfig(source="folder", videos=str(folder), annotations="x", format="charades_sta")
+    folder, mine = footage(tmp_path / "world"), footage(tmp_path / "mine")
+    data = DataConfig(source="folder", videos=str(mine), annotations="x", format="charades_sta")
     with pytest.raises(UserError, match="not written over"):
         world_clips(folder).save(provide_clips(data, WORLD, ONE))
     assert (folder / "a.mp4").is_file()

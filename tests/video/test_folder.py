@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts import UserError, atomic_directory
 from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, build_video_table
 from d2vlm_pipeline.video.archive import Limits
@@ -38,7 +38,7 @@ def touch(path: Path) -> Path:
 
 
 def saved(folder: Any, target: Path) -> ClipFolder:
-    target.mkdir()
+    target.mkdir(parents=True)
     save_videos(folder, target)
     return load_videos(target)
 
@@ -101,6 +101,20 @@ def test_a_folder_that_has_gone_says_so(tmp_path: Path) -> None:
     (tmp_path / "footage").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is gone"):
         load_videos(tmp_path / "saved")
+
+
+def test_the_folder_that_a_run_writes_is_no_source(tmp_path: Path) -> None:
+    """Saving replaces it: the videos would be gone."""
+    place = tmp_path / "01_raw" / "world"
+    touch(place / "deep" / "a.mp4")
+    for root in (place, place / "deep"):
+        with pytest.raises(UserError, match="runs replace this folder"), atomic_directory(place) as saving:
+            save_videos(find_videos(root), saving)
+    assert (place / "deep" / "a.mp4").is_file()
+    touch(tmp_path / "01_raw" / "mine" / "b.mp4")
+    with atomic_directory(place) as temporary:
+        save_videos(find_videos(tmp_path / "01_raw" / "mine"), temporary)
+    assert load_videos(place).names == ("b.mp4",)
 
 
 def tar_of(path: Path, *members: tuple[str, bytes | str]) -> Path:

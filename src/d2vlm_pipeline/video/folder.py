@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, tra
 from d2vlm_pipeline.video.archive import Limits, is_archive, open_archive
 from d2vlm_pipeline.video.naming import is_video, name_fault, shown
 from d2vlm_pipeline.video.source import VideoReason, video_error
+
+logger = logging.getLogger(__name__)
 
 LISTING = "FOLDER.json"
 """Beside unpacked videos, or alone: which videos there are, and where."""
@@ -95,7 +98,8 @@ def find_videos(root: Path) -> VideoFolder:
                 names.append(path)
     if not names:
         raise UserError(f"{root}: no video in it ({others} other files); set data.videos")
-    return VideoFolder(root=str(root), names=tuple(sorted(names)), refused=tuple(refused), others=others)
+    logger.info("%d videos in %s; %d other files are left alone", len(names), root, others)
+    return VideoFolder(root=str(root), names=tuple(sorted(names)), refused=_sorted(refused), others=others)
 
 
 def save_videos(clips: Iterable[tuple[str, bytes]] | VideoFolder | VideoArchive, directory: Path) -> None:
@@ -104,11 +108,12 @@ def save_videos(clips: Iterable[tuple[str, bytes]] | VideoFolder | VideoArchive,
     The caller publishes the directory when all is there.
 
     Raises:
-        UserError: the archive is missing, damaged or too large.
+        UserError: the archive is missing, damaged or too large; the folder is the one being written.
     """
     if isinstance(clips, VideoArchive):
         clips = _unpacked(clips, directory)
     if isinstance(clips, VideoFolder):
+        _refuse_own(clips, directory)
         (directory / LISTING).write_text(canonical_json(clips), encoding="utf-8")
         return
     for name, data in clips:
@@ -129,6 +134,21 @@ def load_videos(directory: Path) -> ClipFolder:
     if not root.is_dir():
         raise UserError(f"{root}: the video folder is gone; put it back or set data.videos")
     return ClipFolder(root, folder.names, folder.refused)
+
+
+def _refuse_own(folder: VideoFolder, directory: Path) -> None:
+    """Saving replaces what an earlier run had put there, which may be the very videos.
+
+    Raises:
+        UserError: the folder is the one that is being written, or lies in it.
+    """
+    siblings = directory.resolve().parent
+    if folder.root is None or not Path(folder.root).is_relative_to(siblings):
+        return
+    # `directory` is temporary, and its name ends with that of what it is going to be.
+    first = Path(folder.root).relative_to(siblings).parts[:1]
+    if first and directory.name.endswith(f".{first[0]}"):
+        raise UserError(f"{folder.root}: runs replace this folder; move the videos elsewhere")
 
 
 def _unpacked(archive: VideoArchive, directory: Path) -> VideoFolder:
@@ -159,6 +179,10 @@ def _unplaced(directory: Path, name: str) -> str | None:
         return "another member has the same place" if path.exists() else None
     except OSError as error:  # a file of the name of the folder, a name that is too long
         return error.strerror or type(error).__name__
+
+
+def _sorted(refused: Iterable[RefusedFile]) -> tuple[RefusedFile, ...]:
+    return tuple(sorted(refused, key=lambda file: file.name))
 
 
 def _leaves(root: Path, path: Path) -> bool:
