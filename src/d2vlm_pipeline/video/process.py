@@ -22,8 +22,6 @@ from d2vlm_pipeline.video.source import VideoError, video_error
 from d2vlm_pipeline.video.worker import MAX_HEADER_BYTES, Job, Reply, send_message
 
 _START_LIMIT_S = 120.0
-# As much as one pipe of an unprivileged user may hold: frames come in few, large pieces.
-_PIPE_BYTES = 1 << 20
 _LENGTH = struct.Struct("<I")
 
 
@@ -124,7 +122,6 @@ class DecodeWorker:
                 stdout=subprocess.PIPE,
                 bufsize=0,
                 env=environment,
-                pipesize=_PIPE_BYTES,
                 start_new_session=True,  # Ctrl-C goes to the parent alone, which then stops its workers
             )
             return self._process
