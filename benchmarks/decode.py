@@ -1,6 +1,6 @@
 """Our decoding against OpenCV, torchcodec and plain PyAV: CPU seconds for sparse and for all frames.
 
-    python -m benchmarks.decode [--heights 360 720 1080] [--seconds 60] [--repetitions 5] [--json OUT]
+    python -m benchmarks.decode [--heights 360 720 1080] [--seconds 20] [--repetitions 3] [--json OUT]
 
 H.264 at 30 frames a second with B-frames, a keyframe every 60 frames; output 224 x 224; two decoder threads;
 user and system time of this process and of the worker. The same presentation times are demanded of all.
@@ -102,8 +102,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--heights", type=int, nargs="+", default=[360, 720, 1080])
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keep the clips here for the next time")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

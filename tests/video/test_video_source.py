@@ -94,3 +94,8 @@ def test_errors_read_as_one_line_and_travel_between_processes() -> None:
 
 def test_every_reason_has_a_mend() -> None:
     assert set(_MENDS) == set(VIDEO_REASONS)
+
+
+def test_every_reason_is_explained_to_users() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "bring-your-own-data.md").read_text(encoding="utf-8")
+    assert [reason for reason in VIDEO_REASONS if f"`{reason}`" not in guide] == []
