@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from d2vlm_pipeline.preferences.answers import caption_in, texts_around
 from d2vlm_pipeline.preferences.config import TIMED_CAPTION_TASKS
@@ -53,8 +54,8 @@ def _caption_problems(record: FactorRecord, pair: PreferencePair, said: dict[int
         alike = any(text_key(said[k]) == text_key(true[k]) for k in ids)
         return [f"{record.operator} leaves a caption in the same words"] if alike else []
     times, source = magnitude.get("times"), magnitude.get("source")
-    if set(magnitude) == {"times"} and isinstance(times, int) and times > 0 and len(ids) == 1:
-        is_right = said[ids[0]] == ", ".join([true[ids[0]]] * (times + 1))
+    if set(magnitude) == {"times"} and len(ids) == 1:
+        is_right = _is_count(times, said[ids[0]]) and said[ids[0]] == ", ".join([true[ids[0]]] * (times + 1))
     else:
         is_right = set(magnitude) == {"source", "times"} and times == len(ids) and source not in ids
         copied = true[source] if isinstance(source, int) and 0 <= source < len(true) else None
@@ -109,10 +110,16 @@ def _behind(said: str, option: str) -> str | None:
 
 def _repeat_problems(record: FactorRecord, pair: PreferencePair) -> list[str]:
     times = record.magnitude.get("times")
-    if set(record.magnitude) != {"times"} or not isinstance(times, int) or times < 1 or record.event_ids:
+    is_record = set(record.magnitude) == {"times"} and not record.event_ids
+    if not is_record or not _is_count(times, pair.rejected.answer_half):
         return ["repeat records no number of times"]
     said = " ".join([pair.chosen.answer_half.strip()] * (times + 1))
     return [] if pair.rejected.answer_half == said else ["repeat says something else than it records"]
+
+
+def _is_count(times: int | float | str | None, said: str) -> TypeGuard[int]:
+    """Whether it can be how often something is said again in these words; a huge number would fill memory."""
+    return isinstance(times, int) and 0 < times <= len(said)
 
 
 def _phrase_problems(record: FactorRecord, pair: PreferencePair, sample: Sample) -> list[str]:

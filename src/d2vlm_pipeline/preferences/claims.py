@@ -57,7 +57,7 @@ def claim_problems(pair: PreferencePair, sample: Sample) -> list[str]:
     claims = _sorted_claims(pair.factors)
     if claims is None:
         return ["two records on one axis"]
-    places = _places(claims.event_set, len(pair.chosen.evidence))
+    places = _places(claims.event_set, len(pair.chosen.evidence), len(pair.rejected.evidence))
     if isinstance(places, str):
         return [places]
     problems = _event_problems(pair, sample, claims, places)
@@ -95,7 +95,7 @@ def _sampled_problems(factors: Sequence[FactorRecord]) -> list[str]:
     return ["a sampled answer touches no particular event"] if any(f.event_ids for f in factors) else []
 
 
-def _places(record: FactorRecord | None, count: int) -> Places | str:
+def _places(record: FactorRecord | None, count: int, rejected: int) -> Places | str:
     """What the record says the rejected list is made of; a sentence where it makes no sense."""
     same: Places = [(k,) for k in range(count)]
     if record is None:
@@ -105,7 +105,8 @@ def _places(record: FactorRecord | None, count: int) -> Places | str:
         return f"{record.operator} records {' '.join(sorted(magnitude)) or 'no magnitude'}"
     if record.operator == "add":
         positions = _numbers(magnitude.get("position", magnitude.get("positions")))
-        if ids or not positions or positions[-1] >= count + len(positions):
+        is_rising = positions == sorted(set(positions))
+        if ids or not positions or not is_rising or positions[-1] >= count + len(positions):
             return "add names places that are not in the list"
         for position in positions:
             same.insert(position, ())
@@ -120,8 +121,8 @@ def _places(record: FactorRecord | None, count: int) -> Places | str:
         return [*same[: ids[0]], ids, *same[ids[-1] + 1 :]] if is_run else "merge names no neighbours"
     if record.operator == "split":
         pieces = magnitude["pieces"]
-        if len(ids) != 1 or not isinstance(pieces, int) or pieces < 2:
-            return "split names one event and at least two pieces"
+        if len(ids) != 1 or not isinstance(pieces, int) or not 2 <= pieces <= rejected:
+            return "split names one event and at least two pieces, no more than there are events"
         return [*same[: ids[0]], *([ids] * pieces), *same[ids[0] + 1 :]]
     order = _numbers(magnitude["order"])
     displaced = tuple(k for k, source in enumerate(order) if k != source)
