@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from d2vlm_pipeline.annotations.rejection import MENDS, Rejection, RejectionCode
+from d2vlm_pipeline.artifacts import collector_paused
 from d2vlm_pipeline.timeline import LineError, Sample, scan_jsonl
 
 TOLERANCE_S = 1e-3
@@ -40,11 +41,12 @@ def read_samples(
     """
     samples: list[Sample] = []
     rejections: list[Rejection] = []
-    for record in iter_samples(path, durations, quarantined, overrun_s, adjusted):
-        if isinstance(record, Sample):
-            samples.append(record)
-        else:
-            rejections.append(record)
+    with collector_paused():
+        for record in iter_samples(path, durations, quarantined, overrun_s, adjusted):
+            if isinstance(record, Sample):
+                samples.append(record)
+            else:
+                rejections.append(record)
     return samples, rejections
 
 

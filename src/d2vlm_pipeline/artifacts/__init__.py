@@ -7,6 +7,7 @@ from d2vlm_pipeline.artifacts.atomic import (
     write_bytes_atomic,
     write_text_atomic,
 )
+from d2vlm_pipeline.artifacts.collector import collector_paused
 from d2vlm_pipeline.artifacts.config import StrictModel
 from d2vlm_pipeline.artifacts.digests import canonical_json, digest_bytes, digest_file, digest_json
 from d2vlm_pipeline.artifacts.directory import (
@@ -29,6 +30,7 @@ __all__ = [
     "atomic_directory",
     "atomic_file",
     "canonical_json",
+    "collector_paused",
     "derive_seed",
     "digest_bytes",
     "digest_file",

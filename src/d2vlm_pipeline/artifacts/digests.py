@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _CHUNK_BYTES = 1 << 20
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def canonical_json(obj: Any) -> str:
@@ -46,6 +47,8 @@ def digest_file(path: Path | str) -> str:
 
 
 def _plain(obj: Any) -> Any:
+    if type(obj) in _SCALARS:  # most of what there is, and asking whether it is a model is slow
+        return obj
     if isinstance(obj, BaseModel):
         return _plain(obj.model_dump())  # mode="json" would turn a NaN inside an Any into null
     if isinstance(obj, dict):

@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import DatasetError
 from pydantic import BaseModel
 
-from d2vlm_pipeline.artifacts import atomic_file
+from d2vlm_pipeline.artifacts import atomic_file, collector_paused
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
 from d2vlm_pipeline.orchestration.imports import import_object, require_module
 from d2vlm_pipeline.timeline import dump_jsonl, read_jsonl
@@ -43,7 +43,8 @@ class JsonLinesDataset(PersistedDataset):
     def _read(self) -> list[BaseModel] | Path:
         if self._raw:
             return self._path
-        return [record for _, record in read_jsonl(self._path, import_object(self._records))]
+        with collector_paused():
+            return [record for _, record in read_jsonl(self._path, import_object(self._records))]
 
     def _write(self, data: Iterable[BaseModel]) -> None:
         model = import_object(self._records)

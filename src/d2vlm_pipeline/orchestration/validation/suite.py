@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from d2vlm_pipeline.artifacts import StrictModel, UserError, digest_json, validation_reason
+from d2vlm_pipeline.artifacts import (
+    StrictModel,
+    UserError,
+    collector_paused,
+    digest_json,
+    validation_reason,
+)
 from d2vlm_pipeline.orchestration.imports import import_object
 
 if TYPE_CHECKING:
@@ -64,7 +70,8 @@ class Suite(StrictModel):
     def table_of(self, records: Any) -> pd.DataFrame:
         """The records as the table that the expectations speak of."""
         make_table: Callable[[Any], pd.DataFrame] = import_object(self.meta.table)
-        return make_table(records)
+        with collector_paused():
+            return make_table(records)
 
 
 def read_suite(path: Path) -> Suite:
