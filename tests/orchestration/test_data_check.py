@@ -129,6 +129,35 @@ def test_without_arguments_it_checks_what_the_environment_names(project: Path, f
     assert sum(count for tasks in report["samples"].values() for count in tasks.values()) == 2
 
 
+def test_archives_of_videos_and_annotations(project: Path, footage: Path) -> None:
+    import zipfile
+
+    archive = project / "all.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.write(footage / "a.mp4", "clips/a.mp4")
+        zipped.write(footage / "a.mp4", "../out.mp4")
+        zipped.writestr("labels.txt", "clips/a 0 1.5##a ball rolls\nb 0 1##it stops\n")
+    code, report = report_of(
+        f"{archive}::labels.txt", "--format", "charades_sta", "--videos", str(archive)
+    )
+    assert code == 1 and report["samples"] == {"train": {"tvg": 1}}
+    assert [row["file"] for row in report["quarantine"]["rows"]] == [f"{archive}::labels.txt"]
+    assert report["quarantine"]["video_counts"] == {"outside_root": 1}
+    assert not list(project.rglob("out*"))
+
+
+def test_names_cannot_write_into_the_report(project: Path, footage: Path) -> None:
+    folder = project / "clips"
+    folder.mkdir()
+    for name in ("[red]a", "[/]", "[link=x]b"):
+        shutil.copy(footage / "a.mp4", folder / f"{name}.mp4".replace("/", ""))
+    labels = project / "labels.txt"
+    labels.write_text("[red]a 0 1.5##a [bold]ball[/bold] rolls\n[/red] 0 1##it stops\n")
+    result = check(str(labels), "--format", "charades_sta", "--videos", str(folder))
+    assert result.exit_code == 1, result.output
+    assert "[red]a.mp4" in result.stdout and "'[/red]'" in result.stdout
+
+
 def test_damage_behind_the_first_frame_needs_decoding(project: Path, tmp_path: Path) -> None:
     from video.clips import damaged
 

@@ -257,6 +257,18 @@ def test_an_archive_without_videos_is_one_line(tmp_path: Path) -> None:
         save_videos(VideoArchive(zip_of(tmp_path / "x.zip", ("a.txt", b"")), LIMITS), tmp_path / "saved")
 
 
+def test_damage_in_a_zip_costs_the_damaged_member(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a.mp4", "b.mp4", "c.mp4"):
+            archive.writestr(name, f"content of {name}")
+    path.write_bytes(path.read_bytes().replace(b"content of b.mp4", b"CONTENT of b.mp4"))
+    clips = saved(VideoArchive(path, LIMITS), tmp_path / "saved")
+    assert clips.names == ("a.mp4", "c.mp4") and not (clips.root / "b.mp4").exists()
+    (refused,) = clips.refused
+    assert (refused.name, refused.code) == ("b.mp4", "truncated") and "Bad CRC-32" in refused.detail
+
+
 def test_an_encrypted_member_is_refused_by_name(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "x.zip", ("a.mp4", b"one"), ("b.mp4", b"two"))
     data = bytearray(path.read_bytes())

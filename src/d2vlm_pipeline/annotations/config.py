@@ -107,7 +107,7 @@ class DataConfig(ImportConfig):
     overrun_s: float = Field(default=0.5, ge=0)
     duration_gap_s: float | None = Field(default=5.0, ge=0)
     max_members: PositiveInt = 200_000
-    max_unpacked_mb: PositiveInt = 1 << 20
+    max_unpacked_mb: PositiveInt = 100 << 10
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

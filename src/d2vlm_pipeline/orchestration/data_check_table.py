@@ -27,7 +27,8 @@ def check_tables(report: DataReport) -> Iterator[Table | Text]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    heading = Text(title, style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=heading, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number == 1 else "left", overflow="fold")
     return table
@@ -36,23 +37,23 @@ def _table(title: str, *columns: str) -> Table:
 def _videos(report: DataReport) -> Table:
     table = _table(f"Videos in {report.root}", "", "videos", "")
     accepted = sum(row.status == "ok" for row in report.videos)
-    table.add_row("accepted", f"{accepted:,}", "")
+    _add(table, "accepted", f"{accepted:,}", "")
     for reason, count in report.quarantine.video_counts.items():
-        table.add_row(f"refused: {reason}", f"{count:,}", "")
+        _add(table, f"refused: {reason}", f"{count:,}", "")
     copies = sum(len(names) - 1 for names in report.copies)
-    table.add_row("copies of another, by content", f"{copies:,}", _some(" = ".join(n) for n in report.copies))
-    table.add_row("that no usable row is about", f"{len(report.unused):,}", _some(report.unused))
+    _add(table, "copies of another, by content", f"{copies:,}", _some(" = ".join(n) for n in report.copies))
+    _add(table, "that no usable row is about", f"{len(report.unused):,}", _some(report.unused))
     return table
 
 
 def _rows(report: DataReport) -> Table:
     table = _table(f"Rows of {', '.join(report.files)}", "", "rows")
     rejected = len(report.quarantine.rows)
-    table.add_row("usable", f"{report.quarantine.rows_total - rejected:,}")
+    _add(table, "usable", f"{report.quarantine.rows_total - rejected:,}")
     for what, count in report.quarantine.adjusted.items():
-        table.add_row(f"  of them changed: {what}", f"{count:,}")
+        _add(table, f"  of them changed: {what}", f"{count:,}")
     for code, count in report.quarantine.row_counts.items():
-        table.add_row(f"left out: {code}", f"{count:,}")
+        _add(table, f"left out: {code}", f"{count:,}")
     return table
 
 
@@ -65,7 +66,7 @@ def _left_out(report: DataReport) -> Table:
     for reason, line in lines:
         shown[reason] = shown.get(reason, 0) + 1
         if shown[reason] <= _SHOWN:
-            table.add_row(Text(line))
+            _add(table, line)
     return table
 
 
@@ -73,22 +74,22 @@ def _samples(report: DataReport) -> Table:
     table = _table("Usable samples", "split", "samples", "of each task")
     for split, tasks in report.samples.items():
         listed = ", ".join(f"{task} {count:,}" for task, count in tasks.items())
-        table.add_row(split, f"{sum(tasks.values()):,}", listed)
+        _add(table, split, f"{sum(tasks.values()):,}", listed)
     return table
 
 
 def _needs(needs: Needs) -> Table:
     table = _table("What a run takes, foretold", "", "", "")
-    table.add_row("clips", f"{needs.clips:,}", "")
+    _add(table, "clips", f"{needs.clips:,}", "")
     spread = f"{needs.median_frames:g} of a median clip, {needs.most_frames:,} of the longest"
-    table.add_row("frames", f"{needs.frames:,}", spread)
+    _add(table, "frames", f"{needs.frames:,}", spread)
     if needs.thinned:
-        table.add_row("clips thinned to sampling.max_frames", f"{needs.thinned:,}", "")
-    table.add_row("tokens of frames", f"{needs.video_tokens:,}", "")
-    table.add_row("tokens of questions and answers", f"{needs.text_tokens:,}", "4 characters each, about")
-    table.add_row("features on disk", _size(needs.feature_bytes), "")
+        _add(table, "clips thinned to sampling.max_frames", f"{needs.thinned:,}", "")
+    _add(table, "tokens of frames", f"{needs.video_tokens:,}", "")
+    _add(table, "tokens of questions and answers", f"{needs.text_tokens:,}", "4 characters each, about")
+    _add(table, "features on disk", _size(needs.feature_bytes), "")
     for phase, size in needs.gpu_bytes.items():
-        table.add_row(f"memory of a GPU, {phase}", _size(size), "`d2vlm plan` shows of what")
+        _add(table, f"memory of a GPU, {phase}", _size(size), "`d2vlm plan` shows of what")
     return table
 
 
@@ -100,6 +101,11 @@ def _verdict(report: DataReport) -> Text:
     videos = _counted(len(report.quarantine.videos), "video")
     rows = _counted(len(report.quarantine.rows), "row")
     return Text(f"{videos} and {rows} would be left out", style="bold yellow")
+
+
+def _add(table: Table, *cells: str) -> None:
+    """A row of plain text: a file may be called `[red]`, or `[/]`, which would end the report."""
+    table.add_row(*map(Text, cells))
 
 
 def _some(names: Iterable[str]) -> str:

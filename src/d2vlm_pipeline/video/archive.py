@@ -17,14 +17,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.video.naming import name_fault, shown
-from d2vlm_pipeline.video.source import VideoReason
+from d2vlm_pipeline.video.source import VideoReason, video_error
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MIB = 1 << 20
@@ -39,7 +39,7 @@ class Limits:
     """What an archive may hold: members, and MiB when unpacked."""
 
     members: int = 200_000
-    unpacked_mb: int = 1 << 20
+    unpacked_mb: int = 100 << 10
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Member:
 
     Attributes:
         name: as the archive gives it.
-        copy_to: writes its content to a path that does not exist yet; None where it is refused.
+        copy_to: writes its content to a path that does not exist yet, or raises VideoError where a zip's
+            member is damaged; None where it is refused.
     """
 
     name: str
@@ -115,7 +116,23 @@ def _zip_members(zipped: zipfile.ZipFile) -> Iterator[Member]:
         elif info.flag_bits & 0x1:
             yield _refused(name, "unreadable", "it is encrypted")
         else:
-            yield _readable(name, info.file_size, partial(zipped.open, info))
+            whole = _readable(name, info.file_size, partial(zipped.open, info))
+            yield replace(whole, copy_to=partial(_copy_or_refuse, whole))
+
+
+def _copy_or_refuse(member: Member, path: Path) -> None:
+    """Copy a member of a zip archive, whose damage, unlike a tar's, is its own.
+
+    Raises:
+        VideoError: it is damaged, or compressed in a way that is not known.
+    """
+    assert member.copy_to is not None
+    try:
+        member.copy_to(path)
+    except _DAMAGED as error:
+        path.unlink(missing_ok=True)
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise video_error("truncated", member.name, f"damaged in the archive ({said})") from None
 
 
 def _tar_members(tarred: tarfile.TarFile) -> Iterator[Member]:

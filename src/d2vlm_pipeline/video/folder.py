@@ -11,7 +11,7 @@ from pathlib import Path
 from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, track
 from d2vlm_pipeline.video.archive import Limits, is_archive, open_archive
 from d2vlm_pipeline.video.naming import is_video, name_fault, shown
-from d2vlm_pipeline.video.source import VideoReason, video_error
+from d2vlm_pipeline.video.source import VideoError, VideoReason, video_error
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +162,11 @@ def _unpacked(archive: VideoArchive, directory: Path) -> VideoFolder:
             elif fault := _unplaced(directory, member.name):
                 refused.append(_refusal(member.name, "bad_name", fault))
             else:
-                member.copy_to(directory / member.name)
-                names.append(member.name)
+                try:
+                    member.copy_to(directory / member.name)
+                    names.append(member.name)
+                except VideoError as error:
+                    refused.append(RefusedFile(name=member.name, code=error.code, detail=error.message))
     if not names:
         raise UserError(f"{archive.path}: no video in it ({others} other files); set data.videos")
     return VideoFolder(root=None, names=tuple(sorted(names)), refused=tuple(refused), others=others)

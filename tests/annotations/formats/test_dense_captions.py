@@ -35,6 +35,8 @@ def test_or_one_query_a_sentence(tmp_path: Path) -> None:
         ({"timestamps": [[0, 3.5], [9, 3]]}, "bad_interval", "event 2 ends at 3 s"),
         ({"timestamps": [[0, 3.5], [3, None]]}, "invalid_record", "timestamps.1.1"),
         ({"duration": "long"}, "invalid_record", "duration"),
+        ({"duration": float("nan")}, "not_finite", "duration"),
+        ({"timestamps": [[0, 3.5], [3, float("inf")]]}, "not_finite", "timestamps.1.1"),
     ],
 )
 def test_a_bad_video_is_told_by_its_number(
