@@ -111,6 +111,16 @@ def test_our_own_lines_there_and_back(samples: list[Sample], tmp_path: Path) -> 
     assert read_all(path, "samples", videos=["a.mp4"])[0] == samples
 
 
+def test_options_that_are_intervals_stay_numbers(tmp_path: Path) -> None:
+    timed, mixed = ["5.2 - 21.4 seconds", "48.5 - 104.0 seconds"], ["5.20 - 21.4 seconds", "never"]
+    for options in (timed, mixed):
+        record = tvg("etbench-0", task="eca", events=[], answer=chosen(options, 1))
+        sample = Sample.model_validate({**record, "options": options, "answer_index": 1})
+        assert written([sample], tmp_path / "bench.json", "etbench")[0].options == tuple(options)
+        is_timed = options is timed
+        assert isinstance(json.loads((tmp_path / "bench.json").read_text())[0]["o"][0], list) == is_timed
+
+
 def test_what_etbench_cannot_hold_is_counted(tmp_path: Path) -> None:
     region = tvg("2", task="rvc", events=[], answer="A ball.")
     vanished = tvg("3", video="gone.mp4")

@@ -18,7 +18,7 @@ from d2vlm_pipeline.annotations.config import ImportConfig
 from d2vlm_pipeline.annotations.formats import etbench, qvhighlights
 from d2vlm_pipeline.annotations.formats.own import draft_of
 from d2vlm_pipeline.annotations.formats.stamps import VID
-from d2vlm_pipeline.annotations.wording import answered, asked, captioned, chosen, plain
+from d2vlm_pipeline.annotations.wording import CAPTIONED, answered, asked, captioned, chosen, plain
 from d2vlm_pipeline.artifacts import write_text_atomic
 from d2vlm_pipeline.timeline import EVI, GROUNDED_TASKS, REFERRING_TASKS, Sample, dump_jsonl
 from d2vlm_pipeline.video.naming import stem_of
@@ -89,19 +89,10 @@ def export_samples(
 
 def bench_row(sample: Sample, duration_s: float, number: int, report: Exported) -> dict[str, Any] | None:
     """A sample as E.T. Bench writes it (`vid` flavour); None, counted, where it has no such task."""
-    if sample.task not in BENCH_TASKS:
-        report.refused[f"E.T. Bench has no task {sample.task}"] += 1
-        return None
-    if VID in sample.question:
-        report.refused[f"a question with {VID} in its words"] += 1
-        return None
-    if sample.task in REFERRING_TASKS and sample.options is None:
-        report.refused[f"task {sample.task} without options"] += 1
-        return None
     captions = [event.caption for event in sample.events]
-    is_dense = sample.task in ("dvc", "slc")
-    if is_dense and not all(captions):
-        report.refused["an event without caption"] += 1
+    is_dense = sample.task in CAPTIONED
+    if (reason := _no_bench_row(sample, captions)) is not None:
+        report.refused[reason] += 1
         return None
     row: dict[str, Any] = {
         "version": 1.0,
@@ -116,7 +107,7 @@ def bench_row(sample: Sample, duration_s: float, number: int, report: Exported) 
     if sample.task in GROUNDED_TASKS:
         row["tgt"] = [[event.start_s, event.end_s] for event in sample.events]
     if sample.options is not None:
-        row |= {"p": sample.answer_index, "o": [_bench_option(sample.task, text) for text in sample.options]}
+        row |= {"p": sample.answer_index, "o": _bench_options(sample.task, sample.options)}
     if is_dense:
         row["g"] = captions
     row["q"] = sample.question.replace(EVI, f"{VID} - {VID}")
@@ -174,15 +165,31 @@ def _number(text: str) -> int | None:
     return int(text) if is_number and str(int(text)) == text else None
 
 
-def _bench_option(task: str, text: str) -> str | list[float]:
-    found = _INTERVAL.fullmatch(text) if task == "eca" else None
-    return text if found is None else [float(found[1]), float(found[2])]
+def _no_bench_row(sample: Sample, captions: Sequence[str]) -> str | None:
+    """Why E.T. Bench cannot hold a sample; None where it can."""
+    if sample.task not in BENCH_TASKS:
+        return f"E.T. Bench has no task {sample.task}"
+    if VID in sample.question:
+        return f"a question with {VID} in its words"
+    if sample.task in REFERRING_TASKS and sample.options is None:
+        return f"task {sample.task} without options"
+    if sample.task in CAPTIONED and not all(captions):
+        return "an event without caption"
+    return None
+
+
+def _bench_options(task: str, options: Sequence[str]) -> list[str] | list[list[float]]:
+    """Options as they are, or, where ECA chooses among intervals, these as numbers."""
+    found = [_INTERVAL.fullmatch(text) for text in options] if task == "eca" else []
+    pairs = [(float(match[1]), float(match[2])) for match in found if match is not None]
+    is_same = [etbench.option_text(pair) for pair in pairs] == list(options)
+    return [list(pair) for pair in pairs] if is_same else list(options)
 
 
 def _bench_answer(sample: Sample) -> str:
     """How the reader would word the answer."""
     draft = draft_of(sample, 0)
-    if sample.task in ("dvc", "slc"):
+    if sample.task in CAPTIONED:
         return captioned([event.caption for event in draft.events])
     choice = ""
     if sample.options is not None and sample.answer_index is not None:
