@@ -37,6 +37,7 @@ EXACT = (
     | Interpolation.ACCURATE_RND
     | Interpolation.BITEXACT
 )
+GRADUAL = {"gop": 10, "options": {"preset": "medium", "x264-params": "intra-refresh=1:bframes=2"}}
 HEVC = {"codec": "libx265", "gop": 12, "options": {"x265-params": "log-level=none:bframes=3:crf=16"}}
 VARIABLE_MS = [700 + 1000 * i + extra for i in range(12) for extra in (0, 90, 400, 410)]
 KINDS: dict[str, tuple[str, list[int], dict[str, Any]]] = {
@@ -52,6 +53,8 @@ KINDS: dict[str, tuple[str, list[int], dict[str, Any]]] = {
     "fragments": ("clip.mp4", steady_ms(80), {"container": {"movflags": "frag_keyframe+empty_moov"}}),
     "unreferenced frames": ("clip.mp4", steady_ms(80), {"options": {"preset": "medium"}, "gop": 20}),
     "unreferenced frames mkv": ("clip.mkv", steady_ms(80), {"options": {"preset": "medium"}, "gop": 20}),
+    "gradual refresh": ("clip.mp4", steady_ms(80), GRADUAL),
+    "gradual refresh mkv": ("clip.mkv", steady_ms(80), GRADUAL),
     "hevc": ("clip.mp4", steady_ms(60), HEVC),
     "hevc open groups": ("clip.mp4", steady_ms(60), HEVC | {"gop": 7}),
     "transport stream": ("clip.ts", steady_ms(60), {}),

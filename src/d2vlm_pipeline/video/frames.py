@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
 from d2vlm_pipeline.video.opening import OpenVideo, open_video
@@ -76,12 +77,18 @@ def read_video(
     with open_video(path, limits) as video:
         table = scan_packets(video)
         chosen, timebase = _sampled(path, table, policy)
-        slots = {table.shown_pts[index]: slot for slot, index in enumerate(chosen)}
-        if video.is_indexed:
-            return _reading(video, table, timebase, slots, size_px)
+        wanted = _Wanted(table, timebase, {table.shown_pts[index]: slot for slot, index in enumerate(chosen)})
+        plans = deque(_plans(table, wanted.slots))
+        attempt = _attempt(video, wanted, plans.popleft(), size_px) if video.is_indexed else None
     # Opened again: without an index, a container that was read does not reliably rewind to its first packet.
-    with open_video(path, limits) as video:
-        return _reading(video, table, timebase, slots, size_px)
+    while plans and (attempt is None or attempt.missing):
+        with open_video(path, limits) as video:
+            attempt = _attempt(video, wanted, plans.popleft(), size_px)
+    assert attempt is not None, "there is a plan for every container"
+    if attempt.missing:
+        first_s = _seconds(table, min(attempt.missing))
+        raise video_error("undecodable", path, f"the frame at {first_s} cannot be decoded")
+    return attempt.reading
 
 
 def packet_runs(pts: list[int], keys: list[bool], wanted: Iterable[int]) -> list[tuple[int, int]]:
@@ -120,61 +127,88 @@ def _sampled(path: Path, table: PacketTable, policy: SamplingPolicy) -> tuple[li
         raise video_error("bad_timestamps", path, str(error)) from error
 
 
-def _reading(
-    video: OpenVideo, table: PacketTable, timebase: TimeBase, slots: dict[int, int], size_px: int | None
-) -> VideoReading:
-    converter = FrameConverter(video, size_px, len(slots))
-    _decode_into(converter, video, table, slots)
-    return VideoReading(
+class _Wanted(NamedTuple):
+    """Frames to decode: the rows they go to, by presentation time."""
+
+    table: PacketTable
+    timebase: TimeBase
+    slots: dict[int, int]
+
+
+class _Attempt(NamedTuple):
+    """What decoding gave, and the presentation times of the frames that did not come out."""
+
+    reading: VideoReading
+    missing: set[int]
+
+
+def _plans(table: PacketTable, slots: dict[int, int]) -> Iterator[list[tuple[int, int]]]:
+    """Runs of packets to decode: the least first, then everything up to the last wanted frame.
+
+    A stream that is refreshed bit by bit marks frames as keys that give no picture for a while.
+    """
+    runs = packet_runs(table.pts, table.keys, slots)
+    yield runs
+    whole = [(table.keys.index(True), runs[-1][1])]
+    if runs != whole:
+        yield whole
+
+
+def _attempt(
+    video: OpenVideo, wanted: _Wanted, runs: list[tuple[int, int]], size_px: int | None
+) -> _Attempt:
+    converter = FrameConverter(video, size_px, len(wanted.slots))
+    missing = _decode_into(converter, video, wanted, runs)
+    reading = VideoReading(
         frames_THWC=converter.frames_THWC,
-        timebase=timebase,
-        table=table,
+        timebase=wanted.timebase,
+        table=wanted.table,
         codec=video.stream.codec_context.name,
         container=video.container.format.name,
         coded_size=converter.coded_size,
         rotation=converter.rotation,
     )
+    return _Attempt(reading, missing)
 
 
 def _decode_into(
-    converter: FrameConverter, video: OpenVideo, table: PacketTable, slots: dict[int, int]
-) -> None:
-    """Decode and convert the frames presented at the keys of `slots`."""
+    converter: FrameConverter, video: OpenVideo, wanted: _Wanted, runs: list[tuple[int, int]]
+) -> set[int]:
+    """Decode and convert the wanted frames; presentation times of those that did not come out."""
     import av
 
-    path, missing = video.path, dict(slots)
+    path, table, missing = video.path, wanted.table, set(wanted.slots)
     last_pts = table.shown_pts[0] - 1
     try:
-        for frame in _decoded(video, table, slots):
+        for frame in _decoded(video, table, wanted.slots, runs):
             if frame.pts is None or frame.pts < last_pts:
                 raise video_error(
                     "bad_timestamps", path, "frames and their presentation times are out of step"
                 )
             last_pts = frame.pts
-            slot = missing.pop(frame.pts, None)
-            if slot is None:
+            if frame.pts not in missing:
                 continue
             if frame.is_corrupt:
                 raise video_error(
                     "undecodable", path, f"the frame at {_seconds(table, frame.pts)} is damaged"
                 )
-            converter.store(slot, frame)
+            missing.remove(frame.pts)
+            converter.store(wanted.slots[frame.pts], frame)
     except av.error.MemoryError:
         raise video_error("memory_limit", path, "a frame needs more memory than allowed") from None
     except av.error.FFmpegError as error:
         raise video_error("undecodable", path, f"decoding fails ({error.strerror})") from None
-    if missing:
-        raise video_error(
-            "undecodable", path, f"the frame at {_seconds(table, min(missing))} cannot be decoded"
-        )
+    return missing
 
 
-def _decoded(video: OpenVideo, table: PacketTable, wanted: dict[int, int]) -> Iterator[VideoFrame]:
-    """Frames of the runs that hold `wanted`; each run is drained: no frame of it stays in the decoder."""
+def _decoded(
+    video: OpenVideo, table: PacketTable, wanted: Container[int], runs: list[tuple[int, int]]
+) -> Iterator[VideoFrame]:
+    """Frames of the runs; each run is drained, so that no frame of it stays in the decoder."""
     codec = video.stream.codec_context
     leaves_out = codec.name in _LEAVES_OUT
     reader = PacketReader(video, table)
-    for start, end in packet_runs(table.pts, table.keys, wanted):
+    for start, end in runs:
         for packet in reader.run(start, end):
             if leaves_out:
                 codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
