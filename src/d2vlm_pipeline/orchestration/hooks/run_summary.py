@@ -16,7 +16,7 @@ from d2vlm_pipeline.orchestration.memory import PeakMemory
 from d2vlm_pipeline.orchestration.project import SQLITE
 from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.orchestration.summary import Summary, print_summary
-from d2vlm_pipeline.orchestration.validation.outcome import INDEX
+from d2vlm_pipeline.orchestration.validation.outcome import DOCS
 from d2vlm_pipeline.orchestration.validation.watch import GuardWatch, validation_lines
 
 
@@ -130,7 +130,7 @@ def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
 
 def _docs(guards: GuardWatch) -> dict[str, str]:
     """The Data Docs that this run has brought up to date."""
-    places = ", ".join(short_path(place / INDEX) for place in guards.places())
+    places = ", ".join(short_path(place / DOCS / "index.html") for place in guards.places())
     return {"Data Docs": places} if places else {}
 
 

@@ -3,6 +3,7 @@
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
+from d2vlm_pipeline.orchestration.validation.outcome import DOCS
 from d2vlm_pipeline.orchestration.validation.watch import GuardWatch
 
 
@@ -42,4 +43,8 @@ class ValidationHooks:
         from d2vlm_pipeline.tracking import current_run, log_files
 
         run = current_run()
-        log_files(run.tracking, run.run_id, places)
+        for place, datasets in places.items():
+            # Datasets of a namespace have a folder of their own, on disk as here.
+            folder = "/".join(["validation", *datasets[0].split(".")[:-1]])
+            files = [place / DOCS, *(place / f"{dataset}.json" for dataset in datasets)]
+            log_files(run.tracking, run.run_id, files, folder)

@@ -20,6 +20,7 @@ from great_expectations.data_context.types.resource_identifiers import (
 )
 
 from d2vlm_pipeline.orchestration.validation import expectations
+from d2vlm_pipeline.orchestration.validation.outcome import DOCS
 from d2vlm_pipeline.orchestration.validation.suite import Suite
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def validate_and_publish(
     The page of a dataset shows its last result: earlier ones are with the MLflow runs they belong to.
     """
     with _alone(results):
-        for place in ("store/expectations", "store/validations", "docs/validations", "docs/expectations"):
+        for place in ("store/expectations", "store/validations"):
             _forget(results / place, dataset)
+        for place in ("expectations", "validations"):
+            _forget(results / DOCS / place, dataset)
         context = _context(results)
         result = _validated(context, dataset, suite, table)
         _publish(context, dataset)
@@ -105,7 +108,7 @@ def _context(results: Path) -> AbstractDataContext:
             "docs": {
                 "class_name": "SiteBuilder",
                 "show_how_to_buttons": False,
-                "store_backend": files("docs"),
+                "store_backend": files(DOCS),
                 "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
             }
         },

@@ -10,8 +10,8 @@ from pydantic import Field
 from d2vlm_pipeline.artifacts import StrictModel, canonical_json, write_text_atomic
 
 Severity = Literal["error", "warning"]
-INDEX = "docs/index.html"
-"""Where Data Docs begin, below a folder of results."""
+DOCS = "docs"
+"""Where Data Docs are, below a folder of results; they begin at index.html."""
 
 _SHOWN_ROWS = 3
 

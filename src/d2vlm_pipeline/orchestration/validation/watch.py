@@ -31,9 +31,12 @@ class GuardWatch:
         found = [load_outcome(place, name) for name, place in changed]
         return [outcome for outcome in found if outcome is not None]
 
-    def places(self) -> list[Path]:
-        """Folders of results into which some guard has written since then."""
-        return sorted({self._results[outcome.dataset] for outcome in self.outcomes()})
+    def places(self) -> dict[Path, list[str]]:
+        """Folders of results into which guards have written since then, with whose results are new."""
+        written: dict[Path, list[str]] = {}
+        for outcome in self.outcomes():
+            written.setdefault(self._results[outcome.dataset], []).append(outcome.dataset)
+        return written
 
 
 def validation_lines(outcomes: Iterable[Outcome]) -> list[str]:
