@@ -5,8 +5,8 @@
     python -m benchmarks.features access [--json OUT]
 
 memory: peak of the whole process tree while features of so many byte-distinct 2-second clips are extracted
-and stored, one frame of each. PSS, where what processes share counts once, and RSS, where it counts for each.
-PSS falls while other programs on the machine use the same libraries.
+and stored, one frame of each. `own` is what is no file's content; `pss` also counts libraries, once for all
+processes that use them (so it falls while other programs on the machine use the same); `rss` once for each.
 
 workers: time per clip, decoding, encoding and storing included, start-up not. One worker is a process that
 decodes and one that encodes, all on one CPU; two are two of each on two CPUs; every process has one thread.
@@ -43,6 +43,8 @@ from d2vlm_pipeline.features.index import Key
 from d2vlm_pipeline.timeline import TimeBase
 
 SAMPLE_EVERY_S = 0.2
+KINDS = {"own": ["Pss_Anon", "Pss_Shmem"], "pss": ["Pss"], "rss": ["Rss"]}
+"""Kinds of memory, by what the kernel calls their parts."""
 
 
 def start_job(
@@ -65,31 +67,34 @@ def finished(process: subprocess.Popen[str]) -> dict[str, float]:
 
 
 def peak_mb(process: subprocess.Popen[str]) -> dict[str, float]:
-    """Highest sums of PSS and of RSS over the job's process tree, in MB, until it ends."""
-    peak = {"pss_mb": 0.0, "rss_mb": 0.0}
+    """Highest sum of each kind of memory over the job's process tree, in MB, until it ends."""
+    peak = dict.fromkeys(KINDS, 0.0)
     while process.poll() is None:
-        pss, rss = _tree_bytes(process.pid)
-        peak = {"pss_mb": max(peak["pss_mb"], pss / 1e6), "rss_mb": max(peak["rss_mb"], rss / 1e6)}
+        now = tree_mb(process.pid)
+        peak = {kind: max(peak[kind], now[kind]) for kind in KINDS}
         time.sleep(SAMPLE_EVERY_S)
-    return peak
+    return {f"{kind}_mb": value for kind, value in peak.items()}
 
 
-def _tree_bytes(pid: int) -> tuple[int, int]:
+def tree_mb(pid: int) -> dict[str, float]:
+    """Memory of a process and all below it."""
     import psutil
 
-    pss = rss = 0
+    total = dict.fromkeys(KINDS, 0.0)
     try:
         root = psutil.Process(pid)
-        tree = [root, *root.children(recursive=True)]
+        pids = [root.pid, *(child.pid for child in root.children(recursive=True))]
     except psutil.NoSuchProcess:
-        return 0, 0
-    for process in tree:
+        return total
+    for each in pids:
         try:
-            info = process.memory_full_info()
-        except psutil.Error:  # it has just ended
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+        except OSError:  # it has just ended
             continue
-        pss, rss = pss + info.pss, rss + info.rss
-    return pss, rss
+        kb = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        for kind, names in KINDS.items():
+            total[kind] += sum(kb[name] for name in names) * 1024 / 1e6
+    return total
 
 
 def measure_memory(counts: Sequence[int], on_ray: bool) -> dict[str, float]:
@@ -106,9 +111,9 @@ def measure_memory(counts: Sequence[int], on_ray: bool) -> dict[str, float]:
             finished(process)
         found |= {f"{name}_{count}": value for name, value in peaks.items()}
         found[f"seconds_{count}"] = time.perf_counter() - begun
-    for name in ("pss", "rss"):
-        peaks_mb = [found[f"{name}_mb_{count}"] for count in counts]
-        found[f"{name}_largest_over_smallest"] = max(peaks_mb) / min(peaks_mb)
+    for kind in KINDS:
+        peaks_mb = [found[f"{kind}_mb_{count}"] for count in counts]
+        found[f"{kind}_largest_over_smallest"] = max(peaks_mb) / min(peaks_mb)
     return found
 
 

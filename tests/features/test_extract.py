@@ -150,6 +150,7 @@ def test_lost_videos_end_the_run_with_what_to_do_and_the_others_are_kept(
     with caplog.at_level(logging.INFO), pytest.raises(UserError, match=lost.video):
         save(wanted, tmp_path)
     assert asked == [lost.video]
+    assert f"lost: {lost.path}: no such file" in caplog.text
     assert "features of 3 videos: 2 are there, 1 to be computed; 1 left out, in quarantine" in caplog.text
 
 

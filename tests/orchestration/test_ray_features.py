@@ -163,5 +163,18 @@ def test_an_actor_that_keeps_dying_is_one_line(rows: list[VideoRow]) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+@pytest.mark.parametrize(
+    ("pools", "said"),
+    [({"decoders": 40}, "41 CPUs, and Ray has 4"), ({"gpus_per_encoder": 1}, "1 GPUs, and Ray has 0")],
+)
+def test_pools_that_do_not_fit_on_this_machine_are_refused(
+    rows: list[VideoRow], pools: dict[str, int], said: str
+) -> None:
+    with pytest.raises(UserError, match=rf"ray\.features asks for {said} .*; lower ray\.features\.decoders"):
+        on_ray(rows, **pools)
+
+
 def test_nothing_to_compute_starts_no_ray() -> None:
     assert on_ray([]) == []

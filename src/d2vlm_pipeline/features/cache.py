@@ -24,6 +24,7 @@ from d2vlm_pipeline.artifacts import (
     is_complete,
     marker_path,
     read_manifest,
+    track,
     verify,
     write_text_atomic,
 )
@@ -64,7 +65,8 @@ def known_clips(cache: Path, wanted: Collection[Key]) -> dict[Key, StoredClip]:
     What is damaged or was not finished is removed, and so computed again.
     """
     known: dict[Key, StoredClip] = {}
-    for path in sorted(cache.glob(_SHARDS)):
+    paths = sorted(cache.glob(_SHARDS))
+    for path in track(paths, "check what is there", unit="shard") if paths else ():
         entries = _entries(path)
         if not any(entry.key in wanted for entry in entries):
             continue

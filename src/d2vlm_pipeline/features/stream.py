@@ -123,6 +123,7 @@ def _merged(
             continue
         clip = next(computed, None)
         if isinstance(clip, LostClip):
+            logger.warning("lost: %s", clip.reason)
             lost.append(clip)
         elif clip is None or clip.key != key:
             raise RuntimeError(f"features of {key[0]} were asked for, and others came")

@@ -40,24 +40,43 @@ def extract_on_ray(
     """Features of accepted videos, in their order; a video that can no longer be read is lost, and no other.
 
     Raises:
-        UserError: no cluster, or an actor dies again and again.
+        UserError: no cluster, not enough room on this machine, or an actor dies again and again.
     """
     if not rows:
         return
     digests = policy.digest, build_encoder(config).digest
     with ray_session(settings):
-        from ray.exceptions import RayActorError
+        from ray.exceptions import OutOfMemoryError, RayActorError
 
+        _check_room(settings)
         dataset = _dataset(rows, policy, config, limits, settings.features)
         try:
             for row, item in zip(rows, dataset.iter_rows(), strict=True):
                 yield _clip(row, item, *digests)
-        except RayActorError as error:
+        except (RayActorError, OutOfMemoryError) as error:
             raise UserError(
                 f"an actor of the features pipeline died more than {settings.features.retries} times, "
                 "perhaps for want of memory; lower ray.features.encoders, ray.features.batch_clips or "
                 "encoder.batch_frames"
             ) from error
+
+
+def _check_room(settings: RaySettings) -> None:
+    """Refuse pools that do not fit on this machine: Ray would wait for room; a cluster may grow."""
+    import ray
+
+    pools = settings.features
+    asked = {
+        "CPU": pools.decoders + pools.encoders * pools.cpus_per_encoder,
+        "GPU": pools.encoders * pools.gpus_per_encoder,
+    }
+    there = ray.cluster_resources()
+    for kind, count in asked.items():
+        if settings.address is None and count > there.get(kind, 0):
+            raise UserError(
+                f"ray.features asks for {count:g} {kind}s, and Ray has {there.get(kind, 0):g} here; lower "
+                "ray.features.decoders or ray.features.encoders, or name a cluster in ray.address"
+            )
 
 
 class Decoder:
