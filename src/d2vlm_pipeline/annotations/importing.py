@@ -16,6 +16,10 @@ from d2vlm_pipeline.annotations.rejection import MENDS, Rejection
 from d2vlm_pipeline.annotations.splits import drawn_split
 from d2vlm_pipeline.artifacts import StrictModel, validation_reason
 from d2vlm_pipeline.timeline import Event, Sample
+from d2vlm_pipeline.video.naming import shown
+
+_NAME_CHARS = 255
+"""What a rejection keeps of a name, in characters that any file can hold."""
 
 
 class ImportedRow(StrictModel):
@@ -165,8 +169,8 @@ def rejection_of(file: str, fault: Fault) -> Rejection:
     return Rejection(
         file=file,
         line=fault.line,
-        video=fault.video,
-        sample_id=fault.sample_id,
+        video=None if fault.video is None else shown(fault.video, _NAME_CHARS),
+        sample_id=None if fault.sample_id is None else shown(fault.sample_id, _NAME_CHARS),
         code=fault.code,
         reason=fault.reason,
         mend=MENDS[fault.code],

@@ -16,7 +16,6 @@ VIDEO_SUFFIXES = frozenset(
 """Extensions of the containers that are opened."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SHOWN = 80
 
 
 class NameFault(NamedTuple):
@@ -47,10 +46,10 @@ def name_fault(name: str) -> NameFault | None:
     return None
 
 
-def shown(name: str) -> str:
-    """A stranger's name in a message: printable, short, on one line."""
-    printable = "".join(character if character.isprintable() else "?" for character in name)
-    return printable if len(printable) <= _SHOWN else printable[: _SHOWN - 1] + "…"
+def shown(name: str, limit: int = 80) -> str:
+    """A stranger's name in a message: printable, on one line, of at most so many characters."""
+    printable = "".join(character if character.isprintable() else "?" for character in name[: limit + 1])
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
 
 
 def is_video(name: str) -> bool:
