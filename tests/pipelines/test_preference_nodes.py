@@ -5,14 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, build_encoder, write_store
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, compare_mistakes, guess_answers
 from d2vlm_pipeline.pipelines.fpo import nodes as fpo
-from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, synthesize
-from d2vlm_pipeline.preferences import AuditConfig, HardNegativeConfig, PreferenceConfig, check_pair
+from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, gate_pairs, synthesize
+from d2vlm_pipeline.preferences import (
+    AuditConfig,
+    AuditLimits,
+    HardNegativeConfig,
+    Limit,
+    PreferenceConfig,
+    check_pair,
+)
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.video import VideoRow
 from model import tiny
@@ -49,6 +57,16 @@ def test_pairs_are_made_audited_and_compared(samples: list[Sample], rows: list[V
     answers, *_ = guess_answers(samples, rows, AnswerConfig(), EvaluationConfig(tasks=("tvg", "dvc")))
     distance, picture = compare_mistakes(samples, pairs, answers)
     assert distance["tasks"] and 0 <= distance["total_variation"] <= 1 and picture.startswith(b"\x89PNG")
+
+
+def test_an_audit_beyond_its_limits_lets_no_pair_through(samples: list[Sample], rows: list[VideoRow]) -> None:
+    pairs, _ = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25))
+    record = {"counts": {"operator": {"shift": 9, "add": 1}}}
+    checks, passed = gate_pairs(pairs, samples, rows, record, AuditConfig())
+    assert passed == pairs and len(checks) == len(pairs)
+    strict = AuditConfig(limits=AuditLimits(largest_share=Limit(stop=0.5)))
+    with pytest.raises(UserError, match=r"share of shift is 0\.9, above 0\.5"):
+        gate_pairs(pairs, samples, rows, record, strict)
 
 
 def mined(samples: list[Sample], rows: list[VideoRow], folder: Path, config: HardNegativeConfig):

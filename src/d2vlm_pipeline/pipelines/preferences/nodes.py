@@ -49,7 +49,7 @@ def audit_pairs(
 
 
 def judge_audit(record: dict[str, Any], config: AuditConfig) -> None:
-    """The gate: warn of what is beyond its limit, and end the run where the limit says so.
+    """Warn of what is beyond its limit, and end the run where the limit says so.
 
     Raises:
         UserError: a value is beyond a limit that stops.
@@ -66,7 +66,18 @@ def judge_audit(record: dict[str, Any], config: AuditConfig) -> None:
 
 
 def gate_pairs(
-    pairs: list[PreferencePair], samples: list[Sample], rows: list[VideoRow]
+    pairs: list[PreferencePair],
+    samples: list[Sample],
+    rows: list[VideoRow],
+    audit: dict[str, Any],
+    config: AuditConfig,
 ) -> tuple[list[PairCheck], list[PreferencePair]]:
-    """Hold the pairs against their samples; they go on if the guard of the first output lets it through."""
+    """Hold the audit against its limits, the pairs against their samples.
+
+    They go on if the guard of the first output lets it through.
+
+    Raises:
+        UserError: a value of the audit is beyond a limit that stops.
+    """
+    judge_audit(audit, config)
     return list(check_pairs(pairs, samples, clip_durations(rows))), pairs

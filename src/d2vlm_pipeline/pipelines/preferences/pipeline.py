@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, gate_pairs, judge_audit, synthesize
+from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, gate_pairs, synthesize
 
 
 def create_pipeline() -> Pipeline:
@@ -18,22 +18,21 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 audit_pairs,
-                ["samples", "video_table", "preference_pairs", "params:preference_audit"],
+                ["samples", "video_table", "synthesized_pairs", "params:preference_audit"],
                 ["preference_audit", "preference_audit_plots"],
                 name="audit_pairs",
                 tags="cpu",
             ),
-            Node(
-                judge_audit,
-                ["preference_audit", "params:preference_audit"],
-                None,
-                name="judge_audit",
-                tags="cpu",
-            ),
-            # The gate's own result is saved first: where its guard refuses, no pairs are written.
+            # Audit and the gate's own result are saved first: where either refuses, no pairs are written.
             Node(
                 gate_pairs,
-                ["synthesized_pairs", "samples", "video_table"],
+                [
+                    "synthesized_pairs",
+                    "samples",
+                    "video_table",
+                    "preference_audit",
+                    "params:preference_audit",
+                ],
                 ["pairs_gate", "preference_pairs"],
                 name="gate_pairs",
                 tags="cpu",
