@@ -160,6 +160,18 @@ def test_results_and_data_docs_are_written(tmp_path: Path) -> None:
     assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["preference_pairs", "samples"]
 
 
+def test_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    guard(tmp_path).validate(SAMPLES)
+    pages = [page.read_text() for page in (tmp_path / "docs").rglob("*.html")]
+    assert len(pages) == 3
+    for page in pages:  # a logo that is fetched from their server, with time and project in its address
+        assert "great-expectations-web-assets" not in page and "dataContextId" not in page
+
+
 def test_running_again_replaces_what_was_found(tmp_path: Path) -> None:
     for _ in range(2):
         guard(tmp_path).validate(SAMPLES)
