@@ -16,11 +16,11 @@ from d2vlm_pipeline.preferences.authors import (
     NOT_GROUNDED,
     NOT_REFERRED,
     authors_record,
-    problems_of_authors_record,
     refused_by_authors,
 )
 from d2vlm_pipeline.timeline import parse_response
 from preferences import samples as s
+from preferences.authors_contract import problems_of_authors_record
 
 SAMPLES = [*s.ALL, s.other_clip()]
 DONORS = DonorPool.of(SAMPLES)

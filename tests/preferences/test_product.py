@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from d2vlm_pipeline.cli import main
 from d2vlm_pipeline.preferences import DonorPool, PreferenceConfig, check_pair, synthesize_pairs
-from d2vlm_pipeline.preferences.authors import problems_of_authors_record
 from d2vlm_pipeline.timeline import PreferencePair, dump_jsonl
 from d2vlm_pipeline.timeline.jsonl import read_jsonl
 from preferences import samples as s
+from preferences.authors_contract import problems_of_authors_record
 
 SAMPLES = [*s.ALL, s.other_clip()]
 DURATIONS = {"clip_1.mp4": s.DURATION_S, "clip_2.mp4": s.DURATION_S}
