@@ -15,6 +15,7 @@ from PIL import Image
 
 from video.clips import AVI, OPEN_GROUPS, steady_ms, write_clip
 from video.hostile import Ground, case, content, patched
+from video.hostile_files import huge_png
 
 Output = av.container.OutputContainer
 Encode = Callable[[], None]
@@ -169,6 +170,17 @@ def _grows(ground: Ground, path: Path) -> None:
     small = jpeg(64, 48)
     at = small.index(b"\xff\xc0") + 5
     motion_jpeg(path, (64, 48), [small[:at] + b"\x40\x00\x40\x00" + small[at + 4 :]] * 5)
+
+
+@case("true_16k.avi", "too_large")
+def _true_16k(ground: Ground, path: Path) -> None:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("png", rate=10, width=16000, height=16000, pix_fmt="monob")
+        output.start_encoding()
+        packet = av.Packet(huge_png(16000))
+        packet.stream, packet.time_base, packet.is_keyframe = stream, TENTH, True
+        packet.pts, packet.dts, packet.duration = 0, 0, 1
+        output.mux(packet)
 
 
 def vp8_of_16k(ground: Ground) -> bytes:

@@ -61,22 +61,17 @@ def open_video(path: Path, limits: DecodeLimits) -> Iterator[OpenVideo]:
             "too_large", path, f"{size_bytes / _MIB:.0f} MiB, more than max_file_mb={limits.max_file_mb}"
         )
     # One descriptor for all of it: the worker is allowed no second one while it runs a job.
-    with _VideoFile(path) as file, _container(path, file, limits) as container:
+    with _VideoFile(path) as file, _container(path, file) as container:
         yield OpenVideo(path, container, _main_stream(path, container, limits), limits)
 
 
-def _container(path: Path, file: FileIO, limits: DecodeLimits) -> InputContainer:
+def _container(path: Path, file: FileIO) -> InputContainer:
     import av
 
     if lacking := missing_bytes(file):
         raise video_error("truncated", path, f"{lacking} bytes are missing at its end")
     file.seek(0)
-    # The pixel budget holds for the frames that FFmpeg decodes to learn of the streams, too.
-    options = {
-        "protocol_whitelist": "none",
-        "format_whitelist": _CONTAINERS,
-        "max_pixels": str(limits.max_pixels),
-    }
+    options = {"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}
     try:
         # Handed an open file, and a refusal for whatever a file inside may ask to open: no path and no
         # address reaches FFmpeg's own protocols.
