@@ -56,7 +56,10 @@ def locked(cache: Path) -> Iterator[None]:
 
 def write_journal(shard: Shard) -> None:
     """Say what a whole shard holds: from now on its clips are found."""
-    write_text_atomic(_journal(shard.path), dump_jsonl(shard.entries))
+    journal, text = _journal(shard.path), dump_jsonl(shard.entries)
+    # One that stands is left alone: while it is replaced, a kill would cost the shard.
+    if not is_complete(journal) or journal.read_text(encoding="utf-8") != text:
+        write_text_atomic(journal, text)
 
 
 def known_clips(cache: Path, wanted: Collection[Key]) -> dict[Key, StoredClip]:
