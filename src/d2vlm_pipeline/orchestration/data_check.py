@@ -20,7 +20,7 @@ from d2vlm_pipeline.annotations import (
     admit_samples,
     import_folder,
 )
-from d2vlm_pipeline.artifacts import UserError, atomic_file, track, validation_reason
+from d2vlm_pipeline.artifacts import UserError, collector_paused, track, validation_reason
 from d2vlm_pipeline.orchestration.checks import typed_parameter
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy, dump_jsonl
 from d2vlm_pipeline.video import DecodeLimits, VideoRow, build_video_table
@@ -185,7 +185,7 @@ def _admitted(
     """Exactly what ingestion does, with a file that goes away again between its two steps."""
     with TemporaryDirectory(prefix="d2vlm-") as place:
         path, imported = Path(place) / "annotations.jsonl", []
-        with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        with collector_paused(), path.open("w", encoding="utf-8") as stream:
             for row, sample in track(import_folder(data, folder.names), "read annotations", unit="row"):
                 imported.append(row)
                 if sample is not None:

@@ -41,13 +41,14 @@ def provide_annotations(
     """The demo world's questions with their true answers; or your own, and what became of every row."""
     if data.source == "world":
         return world_samples(plan_world(world), world), []
-    from d2vlm_pipeline.artifacts import track
+    from d2vlm_pipeline.artifacts import collector_paused, track
 
     samples, rows = [], []
-    for row, sample in track(import_folder(data, clips.names), "import annotations", unit="row"):
-        rows.append(row)
-        if sample is not None:
-            samples.append(sample)
+    with collector_paused():
+        for row, sample in track(import_folder(data, clips.names), "import annotations", unit="row"):
+            rows.append(row)
+            if sample is not None:
+                samples.append(sample)
     return samples, rows
 
 
