@@ -9,10 +9,12 @@ docs/decisions/0022-near-duplicates.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations, starmap
 from typing import NamedTuple
 
 import numpy as np
+
+from d2vlm_pipeline.artifacts import track
 
 FRAMES = 8
 """How many frames of a video are hashed at most, evenly spread."""
@@ -85,9 +87,12 @@ def find_twins(videos: Iterable[Fingerprinted]) -> dict[tuple[str, str], Twin]:
     for video in videos:
         if len(video.fingerprint) >= MIN_FRAMES:
             groups.setdefault(video.group, []).append(video)
+    pairs = [(groups[one], groups[other]) for one, other in combinations(sorted(groups), 2)]
+    compared = chain.from_iterable(starmap(_similar, pairs))
+    total = sum(len(ones) for ones, _ in pairs)
     twins: dict[tuple[str, str], Twin] = {}
-    for one, other in combinations(sorted(groups), 2):
-        for first, second, share in _similar(groups[one], groups[other]):
+    for found in track(compared, "compare footage", total=total, unit="video") if pairs else ():
+        for first, second, share in found:
             _keep_best(twins, first, second, share)
             _keep_best(twins, second, first, share)
     return twins
@@ -103,8 +108,8 @@ def _keep_best(
 
 def _similar(
     ones: list[Fingerprinted], others: list[Fingerprinted]
-) -> Iterator[tuple[Fingerprinted, Fingerprinted, float]]:
-    """Pairs of twins, one of each list, with the share of frames that agree."""
+) -> Iterator[list[tuple[Fingerprinted, Fingerprinted, float]]]:
+    """For each of the ones its twins among the others: both, with the share of frames that agree."""
     hashes_HW = np.concatenate([_bits(other) for other in others])
     lengths_V = np.array([len(other.fingerprint) for other in others])
     firsts_V = np.concatenate([[0], np.cumsum(lengths_V)[:-1]])
@@ -112,6 +117,7 @@ def _similar(
     for one in ones:
         bits_KW = _bits(one)
         mine, theirs = _agreeing(bits_KW, hashes_HW)
+        twins = []
         for index in np.unique(owners_H[theirs]):
             other = others[index]
             within = (theirs >= firsts_V[index]) & (theirs < firsts_V[index] + lengths_V[index])
@@ -119,7 +125,8 @@ def _similar(
             agreeing = [(len(np.unique(frames[within])), count) for frames, count in counts]
             share = max(found / count if found >= MIN_FRAMES else 0.0 for found, count in agreeing)
             if share >= MIN_SHARE and other.video != one.video:
-                yield one, other, round(float(share), 3)
+                twins.append((one, other, round(float(share), 3)))
+        yield twins
 
 
 def _agreeing(bits_KW: np.ndarray, hashes_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
