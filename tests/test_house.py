@@ -26,6 +26,7 @@ LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {
     "d2vlm ask": ["--env", "--json", "question", "video"],
+    "d2vlm preferences check": ["--durations", "pairs", "samples"],
     "d2vlm preferences synthesize": [
         "--audit",
         "--config",
@@ -171,7 +172,14 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["ask", "--help"], ["plan", "--help"], ["replay", "--help"], ["data", "check", "--help"]],
+    [
+        ["--help"],
+        ["ask", "--help"],
+        ["plan", "--help"],
+        ["replay", "--help"],
+        ["data", "check", "--help"],
+        ["preferences", "synthesize", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from d2vlm_pipeline.cli import main; main({arguments})"

@@ -136,7 +136,7 @@ def export(file: Path, format_: str, env: str | None) -> None:
 
 @main.group()
 def preferences() -> None:
-    """Make preference pairs from samples alone."""
+    """Make and check preference pairs from samples alone."""
 
 
 @preferences.command()
@@ -166,6 +166,23 @@ def synthesize(
 
     for line in run(samples, out, config, durations, split, epoch, form, audit):
         click.echo(line)
+
+
+@preferences.command(name="check")
+@click.argument("pairs", type=click.Path(path_type=Path))
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--durations", type=click.Path(path_type=Path), help="JSON of seconds by video.")
+@click.pass_context
+def prove(ctx: click.Context, pairs: Path, samples: Path, durations: Path | None) -> None:
+    """Prove that PAIRS are wrong in exactly what they record, from the SAMPLES they are about.
+
+    Exit code 1 where one is not.
+    """
+    from d2vlm_pipeline.preferences.command import check_files
+
+    lines, faulty = check_files(pairs, samples, durations)
+    click.echo("\n".join(lines))
+    ctx.exit(1 if faulty else 0)
 
 
 class _KedroCommands(click.Group):

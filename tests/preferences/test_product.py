@@ -126,3 +126,25 @@ def test_a_file_without_samples_says_why(tmp_path: Path) -> None:
     done = synthesize(path)
     assert done.exit_code == 2 and "samples.jsonl:1" in done.stderr
     assert synthesize(tmp_path / "nothing.jsonl").exit_code == 2
+
+
+def test_a_file_of_pairs_is_proved_against_its_samples(given: Path) -> None:
+    synthesize(given)
+    pairs = given.with_name("pairs.jsonl")
+    proof = CliRunner().invoke(main, ["preferences", "check", str(pairs), str(given)])
+    assert proof.exit_code == 0
+    assert proof.stdout.strip() == f"{len(made(given))} pairs: all are wrong in exactly what they record"
+
+
+def test_a_pair_that_is_not_what_it_says_is_named(given: Path) -> None:
+    synthesize(given)
+    good, *rest = made(given)
+    (factor,) = good.factors
+    bad = good.model_copy(update={"factors": (factor.model_copy(update={"magnitude": {}}),)})
+    path = given.with_name("pairs.jsonl")
+    path.write_text(dump_jsonl([bad, rest[0].model_copy(update={"sample_id": "nobody"}), *rest[1:]]))
+    proof = CliRunner().invoke(main, ["preferences", "check", str(path), str(given)])
+    assert proof.exit_code == 1
+    assert "2 are not sound" in proof.stdout
+    assert bad.id in proof.stdout and "there is no such sample" in proof.stdout
+    assert CliRunner().invoke(main, ["preferences", "check", "none.jsonl", str(given)]).exit_code == 2

@@ -1,4 +1,4 @@
-"""What `d2vlm preferences synthesize` does, and what it says of it."""
+"""What `d2vlm preferences` does, and what it says of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from d2vlm_pipeline.artifacts import write_bytes_atomic, write_text_atomic
+from d2vlm_pipeline.artifacts import track, write_bytes_atomic, write_text_atomic
 from d2vlm_pipeline.preferences.audit import AuditConfig, PairAudit, judge
 from d2vlm_pipeline.preferences.audit_plots import render_audit
 from d2vlm_pipeline.preferences.config import PreferenceConfig
-from d2vlm_pipeline.preferences.product import Form, Made, read_config, synthesize_file
+from d2vlm_pipeline.preferences.pair_checks import check_pairs
+from d2vlm_pipeline.preferences.product import Form, Made, read_config, read_durations, synthesize_file
+from d2vlm_pipeline.timeline import PreferencePair, Sample
+from d2vlm_pipeline.timeline.jsonl import read_jsonl
+
+_FAULTY_SHOWN = 20
 
 
 def run(
@@ -47,6 +52,25 @@ def run(
         for finding in judge(found, audited.config.limits):
             yield f"audit: {finding.name} is {finding.value}, above {finding.limit}"
         yield f"audit: {audit / 'audit.json'}, {audit / 'audit.png'}"
+
+
+def check_files(pairs: Path, samples: Path, durations: Path | None) -> tuple[list[str], int]:
+    """Lines to show, the first faulty pairs with their faults among them, and how many are faulty.
+
+    Raises:
+        UserError: a file is not there, or a row of one is no record.
+    """
+    lengths = {} if durations is None else read_durations(durations)
+    known = (sample for _, sample in read_jsonl(samples, Sample))
+    given = (pair for _, pair in read_jsonl(pairs, PreferencePair))
+    checked, faulty = 0, list[str]()
+    for row in check_pairs(track(given, "check pairs", unit="pair"), known, lengths):
+        checked += 1
+        if row.faults:
+            faulty.append(f"  {row.pair}: {row.faults}")
+    told = "all are wrong in exactly what they record" if not faulty else f"{len(faulty)} are not sound"
+    shown = faulty[:_FAULTY_SHOWN] + (["  …"] if len(faulty) > _FAULTY_SHOWN else [])
+    return [f"{checked} pairs: {told}", *shown], len(faulty)
 
 
 def _summary(made: Made, record: dict[str, Any], out: Path) -> Iterator[str]:
