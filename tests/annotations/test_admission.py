@@ -86,6 +86,13 @@ def test_one_file_a_split_and_ids_that_do_not_clash(tmp_path: Path) -> None:
     assert (leak.code, leak.file, leak.line) == ("split_leak", f"{tmp_path}/test-iidx.txt", 2)
 
 
+def test_files_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    samples, report = admitted(tmp_path, {"one/": "a 0 1##x", "two/": "b 0 1##y"})
+    assert [sample.id for sample in samples] == ["one/-x-1", "two/-x-1"] and not report.rows
+
+
 def test_a_copy_in_another_split_is_a_leak(tmp_path: Path) -> None:
     videos = [video("a.mp4", 10.0, "same"), video("b.mp4", 10.0, "same")]
     _, report = admitted(tmp_path, {"train": "a 0 1##x", "test-iid": "b 0 1##y"}, videos)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from d2vlm_pipeline.annotations.archives import SEPARATOR, opened_file
 from d2vlm_pipeline.annotations.config import DataConfig, ImportConfig
 from d2vlm_pipeline.annotations.draft import Draft, Fault, RowError, fault_code
 from d2vlm_pipeline.annotations.formats import READERS
@@ -54,13 +55,13 @@ def import_folder(config: DataConfig, names: Iterable[str]) -> Iterator[Imported
     Raises:
         UserError: a file is missing, too large, or not in its format at all.
     """
-    from d2vlm_pipeline.annotations.archives import opened_file
-
-    names, first_rows = tuple(names), dict[str, str]()
-    for split, file in config.files:
-        reading = config.reading(split)
-        with opened_file(file, reading.max_file_mb) as path:
-            yield from import_rows(path, reading, VideoNames(names, reading.video_pattern), file, first_rows)
+    videos, first_rows = VideoNames(names, config.video_pattern), dict[str, str]()
+    stems = [stem_of_file(file) for _, file in config.files]
+    for (split, file), stem in zip(config.files, stems, strict=True):
+        # Files of one name in several folders: the split tells their rows apart.
+        stem = f"{split}-{stem}" if stems.count(stem) > 1 else stem
+        with opened_file(file, config.max_file_mb) as path:
+            yield from import_rows(path, config.reading(split), videos, file, stem, first_rows)
 
 
 def import_rows(
@@ -68,6 +69,7 @@ def import_rows(
     config: ImportConfig,
     videos: VideoNames,
     file: str | None = None,
+    stem: str | None = None,
     first_rows: dict[str, str] | None = None,
 ) -> Iterator[Imported]:
     """Every row of one file with its sample, or with the reason why there is none.
@@ -79,13 +81,14 @@ def import_rows(
         config: how it is read.
         videos: the files that rows may mean.
         file: what rejections call it; by default its path.
+        stem: what begins ids in formats that have none; by default the file's name without extension.
         first_rows: where ids of earlier files were first used; those of this one are added.
 
     Raises:
         UserError: the file is missing, too large, or not in its format at all.
     """
     file, first_rows = file or str(path), {} if first_rows is None else first_rows
-    stem = Path(file.rpartition("::")[2]).stem
+    stem = stem or stem_of_file(file)
     for row in READERS[config.format](path, config):
         outcome = row if isinstance(row, Fault) else sample_of(row, config, videos, stem, first_rows)
         if isinstance(outcome, Fault):
@@ -97,6 +100,11 @@ def import_rows(
         yield ImportedRow(
             file=file, line=row.line, sample_id=outcome.id, duration_s=duration_s, note=row.note
         ), outcome
+
+
+def stem_of_file(file: str) -> str:
+    """Name of an annotation file, in an archive or not, without folder and extension."""
+    return Path(file.rpartition(SEPARATOR)[2]).stem
 
 
 def sample_of(
