@@ -158,6 +158,24 @@ def test_names_cannot_write_into_the_report(project: Path, footage: Path) -> Non
     assert "[red]a.mp4" in result.stdout and "'[/red]'" in result.stdout
 
 
+def test_the_same_footage_in_two_splits_is_told_where_frames_are_decoded(project: Path) -> None:
+    from d2vlm_pipeline.video.world import render_clip
+    from video.world.scenes import event, scene
+
+    folder = project / "clips"
+    folder.mkdir()
+    clip = scene(event())
+    (folder / "a.mp4").write_bytes(render_clip(clip))
+    (folder / "b.mp4").write_bytes(render_clip(clip.model_copy(update={"crf": clip.crf + 6})))
+    rows = [tvg("1", end_s=1.5), tvg("2", "b.mp4", end_s=1.5, split="test-iid")]
+    manifest = write_lines(folder / "samples.jsonl", *rows)
+    assert report_of(str(manifest))[1]["near_duplicates"] == []
+    code, report = report_of(str(manifest), "--decode")
+    found = [(row["video"], row["split"], row["twin"]) for row in report["near_duplicates"]]
+    assert code == 1 and ("b.mp4", "test-iid", "a.mp4") in found
+    assert "ingestion would stop" in check(str(manifest), "--decode").stdout
+
+
 def test_damage_behind_the_first_frame_needs_decoding(project: Path, tmp_path: Path) -> None:
     from video.clips import damaged
 

@@ -15,9 +15,11 @@ from pydantic import ValidationError
 
 from d2vlm_pipeline.annotations import (
     DataConfig,
+    FootageCheck,
     Format,
     QuarantineReport,
     admit_samples,
+    check_footage,
     import_folder,
 )
 from d2vlm_pipeline.artifacts import UserError, collector_paused, track, validation_reason
@@ -67,6 +69,7 @@ class DataReport:
         root: where the videos lie.
         videos: the table that ingestion would write.
         copies: groups of names with the same content.
+        twins: footage that looks like that of another split, at which ingestion stops; found by `decode`.
         unused: accepted videos that no usable sample is about.
         samples: usable, by split and task.
         quarantine: what ingestion would leave out.
@@ -77,6 +80,7 @@ class DataReport:
     root: str
     videos: tuple[VideoRow, ...]
     copies: tuple[tuple[str, ...], ...]
+    twins: tuple[FootageCheck, ...]
     unused: tuple[str, ...]
     samples: dict[str, dict[str, int]]
     quarantine: QuarantineReport
@@ -84,8 +88,8 @@ class DataReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether ingestion would leave nothing out."""
-        return not (self.quarantine.videos or self.quarantine.rows)
+        """Whether ingestion would leave nothing out, and not stop."""
+        return not (self.quarantine.videos or self.quarantine.rows or self.twins)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -94,6 +98,7 @@ class DataReport:
             "root": self.root,
             "clean": self.is_clean,
             "copies": [list(names) for names in self.copies],
+            "near_duplicates": [check.model_dump(mode="json") for check in self.twins],
             "unused": list(self.unused),
             "samples": self.samples,
             "quarantine": self.quarantine.record(),
@@ -137,7 +142,8 @@ def check_data(
         env: whose sampling, limits, encoder and model.
         data: what is checked.
         workers: processes that look at videos.
-        decode: also decode the frames that would be sampled: finds damage behind the first frame.
+        decode: also decode the frames that would be sampled: finds damage behind the first frame, and footage
+            that looks the same.
 
     Raises:
         UserError: a file or folder is missing, or not in its format at all.
@@ -159,6 +165,7 @@ def check_data(
         root=str(data.videos),
         videos=videos,
         copies=_copies(rows),
+        twins=tuple(check for check in check_footage(samples, videos) if check.twin is not None),
         unused=tuple(row.video for row in rows if row.status == "ok" and row.video not in used),
         samples={split: dict(sorted(tasks.items())) for split, tasks in sorted(counts.items())},
         quarantine=quarantine,

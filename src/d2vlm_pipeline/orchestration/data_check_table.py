@@ -42,6 +42,9 @@ def _videos(report: DataReport) -> Table:
         _add(table, f"refused: {reason}", f"{count:,}", "")
     copies = sum(len(names) - 1 for names in report.copies)
     _add(table, "copies of another, by content", f"{copies:,}", _some(" = ".join(n) for n in report.copies))
+    if report.twins:
+        alike = [f"{row.video} ({row.split}) = {row.twin} ({row.twin_split})" for row in report.twins]
+        _add(table, "that look like one of another split", f"{len(alike):,}", _some(alike))
     _add(table, "that no usable row is about", f"{len(report.unused):,}", _some(report.unused))
     return table
 
@@ -100,7 +103,8 @@ def _verdict(report: DataReport) -> Text:
         return Text("nothing would be left out", style="bold green")
     videos = _counted(len(report.quarantine.videos), "video")
     rows = _counted(len(report.quarantine.rows), "row")
-    return Text(f"{videos} and {rows} would be left out", style="bold yellow")
+    stop = "; ingestion would stop: footage of one split looks like that of another" if report.twins else ""
+    return Text(f"{videos} and {rows} would be left out{stop}", style="bold yellow")
 
 
 def _add(table: Table, *cells: str) -> None:

@@ -47,6 +47,24 @@ def test_times_of_the_question(tmp_path: Path) -> None:
     assert sample.events == () and sample.answer == "He sits."
 
 
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("from <vid> to <vid>", 1),
+        ("between <vid> and <vid>", 1),
+        ("<vid>–<vid>", 1),
+        ("at <vid> and <vid>", 2),
+        ("<vid> - <vid>, <vid> - <vid>", 2),
+        ("<vid> - <vid>, and <vid>", 2),
+    ],
+)
+def test_which_stamps_belong_together(tmp_path: Path, words: str, count: int) -> None:
+    times = [float(number) for number in range(10, 10 + 3 * words.count("<vid>"), 3)]
+    entry = row("q", f"It happens {words}.", task="tal", tgt=times)
+    sample = only_sample(written(tmp_path, entry), "et_instruct")
+    assert len(sample.events) == count == sample.answer.count("<evi>")
+
+
 @pytest.mark.parametrize("flavour", ["<vid>", "<evi></evi>The highlight is at <evi>."])
 def test_a_single_time_is_an_interval_around_it(tmp_path: Path, flavour: str) -> None:
     answer = f"The highlight is at {flavour}." if flavour == "<vid>" else flavour

@@ -13,7 +13,7 @@ from d2vlm_pipeline.annotations.draft import RowError
 from d2vlm_pipeline.timeline import EVI
 
 VID = "<vid>"
-_STAMP = re.compile(rf"{VID}(\s*(?:-|–|—|to)\s*{VID})?|{EVI}")
+_STAMP = re.compile(rf"(?<=[Bb]etween ){VID}\s+and\s+{VID}|{VID}(?:\s*(?:-|–|—|to)\s*{VID})?|{EVI}")
 
 Pair = tuple[float, float]
 
