@@ -23,6 +23,12 @@ def test_a_member_is_named_behind_two_colons(tmp_path: Path) -> None:
     assert not found.exists()
 
 
+def test_a_leading_dot_is_no_difference(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", train="one", test="two")
+    with opened_file(f"{path}::./test", 1) as found:
+        assert found.read_text() == "two"
+
+
 def test_the_only_member_needs_no_name(tmp_path: Path) -> None:
     with opened_file(str(archive(tmp_path / "x.zip", train="one")), 1) as found:
         assert found.read_text() == "one"

@@ -154,6 +154,16 @@ def test_an_archive_is_unpacked_and_listed(tmp_path: Path, name: str) -> None:
     assert not (clips.root / "read.me").exists()
 
 
+def test_names_come_in_their_plain_form(tmp_path: Path) -> None:
+    """As `tar -C folder -cf x.tar .` writes them; the table takes no other."""
+    path = tar_of(tmp_path / "x.tar", ("./a.mp4", b"one"), (".//sub/./b.mp4", b"two"), ("a.mp4", b"again"))
+    clips = saved(VideoArchive(path, LIMITS), tmp_path / "saved")
+    assert clips.names == ("a.mp4", "sub/b.mp4")
+    assert [(file.name, file.code) for file in clips.refused] == [("a.mp4", "duplicate_name")]
+    rows = build_video_table(clips.root, clips.names, DecodeLimits(), SamplingPolicy(), 1)
+    assert {row.reason for row in rows} == {"not_a_video"}
+
+
 SLIPS: list[tuple[str, bytes | str, str]] = [
     ("../slip.mp4", b"out", "outside_root"),
     ("sub/../../slip.mp4", b"out", "outside_root"),

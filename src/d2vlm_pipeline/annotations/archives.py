@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def _unpack(path: Path, wanted: str, target: Path, max_file_mb: int) -> list[str
     with open_archive(path, Limits()) as members:
         for member in members:
             names.append(member.name)
-            if member.name != wanted and wanted:
+            if wanted and member.name != posixpath.normpath(wanted):
                 continue
             if member.copy_to is None:
                 raise UserError(f"{path}: {shown(member.name)}: {member.detail}; unpack it yourself and look")

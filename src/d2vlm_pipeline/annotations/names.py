@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from posixpath import normpath
 
 from d2vlm_pipeline.annotations.draft import RowError
 from d2vlm_pipeline.annotations.rejection import RejectionCode
@@ -38,7 +39,7 @@ class VideoNames:
             raise RowError(_CODES[fault.code], f"video {shown(named)!r}: {fault.detail}")
         # One pass: braces in a stranger's name are no placeholders.
         parts = {"{id}": named, "{name}": stem_of(PurePosixPath(named).name)}
-        wanted = "".join(parts.get(piece, piece) for piece in _PLACEHOLDERS.split(self._pattern))
+        wanted = normpath("".join(parts.get(piece, piece) for piece in _PLACEHOLDERS.split(self._pattern)))
         if wanted in self._names:
             return wanted
         found = self._by_stem.get(wanted) or self._by_stem.get(stem_of(wanted), [])

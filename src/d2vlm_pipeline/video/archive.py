@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import posixpath
 import shutil
 import stat
 import tarfile
@@ -47,7 +48,7 @@ class Member:
     """A file in an archive; `code` and `detail` say why it is not unpacked.
 
     Attributes:
-        name: as the archive gives it.
+        name: in its plain form; of a refused one, as the archive gives it.
         copy_to: writes its content to a path that does not exist yet, or raises VideoError where a zip's
             member is damaged; None where it is refused.
     """
@@ -158,7 +159,8 @@ def _readable(name: str, size: int, opened: Callable[[], IO[bytes]]) -> Member:
         with opened() as source, path.open("xb") as target:
             shutil.copyfileobj(source, target, _MIB)
 
-    return Member(name, size, None, "", copy_to)
+    # `tar -C folder .` writes ./name.
+    return Member(posixpath.normpath(name), size, None, "", copy_to)
 
 
 def _name_refusal(name: str) -> Member | None:
