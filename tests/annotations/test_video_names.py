@@ -8,7 +8,14 @@ FILES = ("a.mp4", "b.mkv", "sub/c.mp4", "twice.mp4", "twice.webm", "v1.2.mp4", "
 
 @pytest.mark.parametrize(
     ("named", "file"),
-    [("a.mp4", "a.mp4"), ("a", "a.mp4"), ("b.mp4", "b.mkv"), ("sub/c", "sub/c.mp4"), ("v1.2", "v1.2.mp4"), ("./sub//c", "sub/c.mp4")],
+    [
+        ("a.mp4", "a.mp4"),
+        ("a", "a.mp4"),
+        ("b.mp4", "b.mkv"),
+        ("sub/c", "sub/c.mp4"),
+        ("./sub//c", "sub/c.mp4"),
+        ("v1.2", "v1.2.mp4"),
+    ],
 )
 def test_a_file_is_found_by_its_name_with_or_without_extension(named: str, file: str) -> None:
     assert VideoNames(FILES).find(named) == file
