@@ -42,7 +42,7 @@ from d2vlm_pipeline.features import ClipFeatures, FeatureStore, build_encoder, w
 from d2vlm_pipeline.features.index import Key
 from d2vlm_pipeline.timeline import TimeBase
 
-SAMPLE_EVERY_S = 0.2
+SAMPLE_EVERY_S = 0.05
 KINDS = {"own": ["Pss_Anon", "Pss_Shmem"], "pss": ["Pss"], "rss": ["Rss"]}
 """Kinds of memory, by what the kernel calls their parts."""
 
