@@ -118,6 +118,13 @@ def test_the_distance_is_from_the_same_to_nothing_in_common():
     assert half["shares"]["event set, none given"] == {"operators": 0.5, "model": 0.0}
 
 
+def test_a_handful_of_mistakes_has_no_distance():
+    moved = (s.TVG, said_by_model(prediction(s.TVG, "In <evi>.", (9.0, 12.0))))
+    many, few = histogram(*[moved] * 20), histogram(*[moved] * 19)
+    assert distance_record(many, few, least=20)["total_variation"] is None
+    assert distance_record(many, many, least=20)["total_variation"] == 0.0
+
+
 def test_only_tasks_that_both_answer_are_compared_and_silence_is_counted():
     moved = (s.TVG, said_by_model(prediction(s.TVG, "In <evi>.", (9.0, 12.0))))
     fewer = (TAL, said_by_model(prediction(TAL, "In <evi>.", s.SPANS[0])))

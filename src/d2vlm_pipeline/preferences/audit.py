@@ -53,6 +53,7 @@ class AuditConfig(StrictModel):
     Attributes:
         most_pairs: pairs that are judged by their text, drawn evenly; all are counted.
         least_pairs: an operator with fewer pairs gets no classifier of its own.
+        least_mistakes: of the operators and of the model, for a distance between the two.
         folds: of the cross-validation, by video.
         resamples: bootstrap draws of videos behind each interval.
         seed: of these draws.
@@ -61,6 +62,7 @@ class AuditConfig(StrictModel):
 
     most_pairs: PositiveInt = 4000
     least_pairs: int = Field(default=40, ge=10)
+    least_mistakes: PositiveInt = 20
     folds: int = Field(default=5, ge=2)
     resamples: PositiveInt = 200
     seed: int = 0

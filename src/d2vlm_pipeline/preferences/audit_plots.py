@@ -43,7 +43,7 @@ def render_distance(record: dict[str, Any]) -> bytes:
     axes.invert_yaxis()
     axes.set_xlabel("share of all mistakes")
     variation = record["total_variation"]
-    axes.set_title("no mistakes to compare" if variation is None else f"total variation {variation:.2f}")
+    axes.set_title("too few mistakes to compare" if variation is None else f"total variation {variation:.2f}")
     if kinds:
         axes.legend(frameon=False)
     return _png(figure)

@@ -147,19 +147,20 @@ class ErrorHistogram:
         }
 
 
-def distance_record(operators: ErrorHistogram, model: ErrorHistogram) -> dict[str, Any]:
+def distance_record(operators: ErrorHistogram, model: ErrorHistogram, least: int = 1) -> dict[str, Any]:
     """How far the mistakes that operators make are from a model's own, over the tasks that both answer.
 
     Total variation ½ Σ |p − q|, and the Jensen–Shannon divergence in bits (Lin, 1991); both from 0, the same
-    shares, to 1, nothing in common. None where either makes no mistakes.
+    shares, to 1, nothing in common. None where either makes fewer than `least`
+    mistakes: shares of a handful are chance.
     """
     tasks = sorted(operators.kinds.keys() & model.kinds.keys())
-    by_task = {task: _distances(operators.total([task]), model.total([task])) for task in tasks}
+    by_task = {task: _distances(operators.total([task]), model.total([task]), least) for task in tasks}
     ours, theirs = operators.total(tasks), model.total(tasks)
     return {
         "schema": 1,
         "tasks": tasks,
-        **_distances(ours, theirs),
+        **_distances(ours, theirs, least),
         "by_task": by_task,
         "shares": {
             kind: {"operators": _share(ours, kind), "model": _share(theirs, kind)}
@@ -171,8 +172,8 @@ def distance_record(operators: ErrorHistogram, model: ErrorHistogram) -> dict[st
     }
 
 
-def _distances(ours: Counter[str], theirs: Counter[str]) -> dict[str, float | None]:
-    if not ours.total() or not theirs.total():
+def _distances(ours: Counter[str], theirs: Counter[str], least: int) -> dict[str, float | None]:
+    if min(ours.total(), theirs.total()) < least:
         return {"total_variation": None, "jensen_shannon": None}
     p, q = ([counts[kind] / counts.total() for kind in KINDS] for counts in (ours, theirs))
     variation = sum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2

@@ -25,6 +25,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.preferences import (
+    AuditConfig,
     ErrorHistogram,
     distance_record,
     said_by_model,
@@ -167,6 +168,7 @@ def compare_mistakes(
     samples: list[Sample],
     pairs: list[PreferencePair],
     predictions: list[Prediction],
+    audit: AuditConfig,
 ) -> tuple[dict[str, Any], bytes]:
     """How far the operators' mistakes are from the SFT model's own, on the tasks that both know."""
     from d2vlm_pipeline.preferences.audit_plots import render_distance
@@ -178,7 +180,7 @@ def compare_mistakes(
     for prediction in predictions:
         said = said_by_model(prediction) if prediction.parsed else None
         model.add(by_id[str(prediction.sample_id)], said)
-    record = distance_record(operators, model)
+    record = distance_record(operators, model, audit.least_mistakes)
     return record, render_distance(record)
 
 

@@ -48,7 +48,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 compare_mistakes,
-                ["samples", "preference_pairs", "sft_predictions"],
+                ["samples", "preference_pairs", "sft_predictions", "params:preference_audit"],
                 ["preference_distance", "preference_distance_plot"],
                 name="compare_mistakes",
                 tags="cpu",
