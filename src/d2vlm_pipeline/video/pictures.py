@@ -11,7 +11,6 @@ from d2vlm_pipeline.video.source import video_error
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.video.reformatter import VideoReformatter
 
 FramesTHWC = np.ndarray
 """uint8 [T, H, W, 3], RGB."""
@@ -52,33 +51,38 @@ class FrameConverter:
         Raises:
             VideoError: the rows exceed the budgets, or the frame has another shape than those before.
         """
-        turns = quarter_turns(frame)
-        pixels_HWC = np.rot90(self._rgb(frame), turns)
+        turns, (width, height) = quarter_turns(frame), self._size
+        shape = (width, height, 3) if turns % 2 else (height, width, 3)
         if not self.frames_THWC.size:
-            self.frames_THWC = self._allocated(pixels_HWC.shape)
+            self.frames_THWC = self._allocated(shape)
             self.coded_size, self.rotation = (frame.width, frame.height), 90 * turns
-        if pixels_HWC.shape != self.frames_THWC.shape[1:]:
+        if shape != self.frames_THWC.shape[1:]:
             raise video_error("undecodable", self._path, "frames change their orientation at native size")
-        self.frames_THWC[slot] = pixels_HWC
+        self._write(self.frames_THWC[slot], self._one_instant(frame), turns)
 
-    def _rgb(self, frame: VideoFrame) -> np.ndarray:
+    def _one_instant(self, frame: VideoFrame) -> VideoFrame:
         from av import VideoFrame
 
-        if frame.interlaced_frame:
-            # FFmpeg converts interlaced frames field by field: no line of one gets colour of the other.
-            both_HWC = self._converted(self._field_reformatter, frame, frame.width, frame.height)
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(both_HWC[::2]), format="rgb24")
-        return self._converted(self._reformatter, frame, *self._size)
+        if not frame.interlaced_frame:
+            return frame
+        # FFmpeg converts interlaced frames field by field: no line of one gets colour of the other.
+        both = self._field_reformatter.reformat(frame, format="rgb24", interpolation=self._flags, threads=1)
+        upper_HWC = np.ascontiguousarray(both.to_ndarray()[::2], dtype=np.uint8)
+        return VideoFrame.from_ndarray(upper_HWC, format="rgb24")
 
-    def _converted(
-        self, reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int
-    ) -> np.ndarray:
+    def _write(self, row_HWC: np.ndarray, frame: VideoFrame, turns: int) -> None:
+        width, height = self._size
         # Shrinking to planes takes half the time and gives the same bytes; elsewhere some would differ by 1.
         form = "gbrp" if 10 * height <= 9 * frame.height else "rgb24"
-        rgb = reformatter.reformat(
+        rgb = self._reformatter.reformat(
             frame, width=width, height=height, format=form, interpolation=self._flags, threads=1
         )
-        return rgb.to_ndarray()
+        if form == "rgb24":
+            row_HWC[:] = np.rot90(rgb.to_ndarray(), turns)
+            return
+        for channel, plane in zip((1, 2, 0), rgb.planes, strict=True):
+            plane_HW = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)[:, :width]
+            row_HWC[..., channel] = np.rot90(plane_HW, turns)
 
     def _allocated(self, shape: tuple[int, ...]) -> FramesTHWC:
         total = self._count * int(np.prod(shape))
