@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from math import log2
 from typing import Any, NamedTuple
 
-from d2vlm_pipeline.evaluation import option_index
 from d2vlm_pipeline.preferences.answers import caption_in, texts_around
 from d2vlm_pipeline.preferences.config import PHRASE_TASKS, TIMED_CAPTION_TASKS
 from d2vlm_pipeline.preferences.donors import text_key
@@ -72,6 +71,8 @@ def error_kinds(sample: Sample, said: Said) -> list[str]:
     An interval is right from an IoU of 0.7; the worst of an answer counts. Captions and phrases are right in
     the same words, whatever their case and punctuation; options by their letter.
     """
+    from d2vlm_pipeline.evaluation import option_index
+
     true = sample.response()
     if sample.is_absent:
         return ["event set, invented"] if said.intervals else []

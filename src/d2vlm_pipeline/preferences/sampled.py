@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from d2vlm_pipeline.artifacts import StrictModel
-from d2vlm_pipeline.evaluation import MAIN_METRICS, TASK_METRICS, EvaluationConfig, Pair
-from d2vlm_pipeline.evaluation.contributions import MetricContext
 from d2vlm_pipeline.preferences.axes import differing_axes
 from d2vlm_pipeline.preferences.checker import check_pair
 from d2vlm_pipeline.preferences.config import OPERATOR_VERSION, SAMPLED
@@ -113,14 +111,15 @@ def sampled_pairs(
 
 def task_score(sample: Sample, prediction: Prediction) -> float | None:
     """Main metric of the task for one answer, in [0, 1]; None where it needs more than the answer."""
-    found = TASK_METRICS[sample.task]([Pair(sample, prediction)], _CONTEXT)
+    from d2vlm_pipeline.evaluation import MAIN_METRICS, TASK_METRICS, EvaluationConfig, Pair
+    from d2vlm_pipeline.evaluation.contributions import MetricContext
+
+    context = MetricContext(EvaluationConfig().thresholds)
+    found = TASK_METRICS[sample.task]([Pair(sample, prediction)], context)
     for name in MAIN_METRICS[sample.task]:
         if name in found and len(found[name].stats_RS):
             return float(found[name].combine(found[name].stats_RS.sum(axis=0)))
     return None
-
-
-_CONTEXT = MetricContext(EvaluationConfig().thresholds)
 
 
 def response_of(prediction: Prediction) -> GroundedResponse | None:
