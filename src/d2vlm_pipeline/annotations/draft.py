@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from d2vlm_pipeline.annotations.rejection import RejectionCode
 from d2vlm_pipeline.artifacts import validation_reason
 
 _Row = TypeVar("_Row", bound=BaseModel)
+_Made = TypeVar("_Made")
 
 
 class RowError(ValueError):
@@ -28,6 +29,20 @@ class ForeignRow(BaseModel):
     """Row of a format that others define: fields that are not needed here are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+
+
+class NamedRow(ForeignRow):
+    """Row about one video."""
+
+    video: str
+
+    @property
+    def sample_id(self) -> str | None:
+        """Of the sample that it will be; None where the format has none."""
+        return None
+
+
+_Named = TypeVar("_Named", bound=NamedRow)
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,25 @@ def parsed_row(model: type[_Row], value: Any, line: int, video: str | None = Non
             video = next((value[key] for key in ("video", "vid", "image_id") if key in value), None)
         named = video if isinstance(video, str) else None
         return Fault(line, fault_code(error), validation_reason(error), named)
+
+
+def drafted(
+    entries: Iterable[tuple[int, Any] | Fault], model: type[_Named], make: Callable[[int, _Named], _Made]
+) -> Iterator[_Made | Fault]:
+    """What `make` gives for each entry; a Fault for what is no row, or where it raises RowError."""
+    for entry in entries:
+        if isinstance(entry, Fault):
+            yield entry
+            continue
+        line, value = entry
+        row = parsed_row(model, value, line)
+        if isinstance(row, Fault):
+            yield row
+            continue
+        try:
+            yield make(line, row)
+        except RowError as error:
+            yield Fault(line, error.code, str(error), row.video, row.sample_id)
 
 
 def fault_code(error: ValidationError) -> RejectionCode:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from d2vlm_pipeline.preferences.answers import CaptionedAnswer, match_case, read_captions
 from d2vlm_pipeline.preferences.config import TIMED_CAPTION_TASKS
 from d2vlm_pipeline.preferences.donors import key_phrase, plain, text_key
+from d2vlm_pipeline.preferences.magnitudes import Count
 from d2vlm_pipeline.preferences.options import another_option, read_option
 from d2vlm_pipeline.preferences.scene import (
     ANSWER_FORM,
@@ -66,40 +68,39 @@ def wrong_text(scene: Scene, rng: Random) -> Edit | NotApplicable:
 
 
 def _distort_captions(scene: Scene, rng: Random) -> Edit | NotApplicable:
-    answer = _captions(scene)
-    if isinstance(answer, NotApplicable):
-        return answer
-    count = scene.config.magnitudes.distort.draw(rng, len(answer.captions))
-    if count is None:
-        return FEWER_THAN_ASKED
-    chosen = sorted(rng.sample(range(len(answer.captions)), count))
-    captions = [*answer.captions]
-    for k in chosen:
-        spans = (scene.intervals[k], scene.said.evidence[k])
-        true_there = scene.donors.true_during(scene.sample.video, *spans)
-        donor = scene.donors.captions.near_miss(answer.captions[k], true_there, rng)
-        if donor is None:
-            return NO_DONOR
-        captions[k] = match_case(donor, answer.captions[k])
-    return _written(answer, captions, scene, {"events": count}, tuple(chosen))
+    def like(caption: str, true_there: frozenset[str]) -> str | None:
+        return scene.donors.captions.near_miss(caption, true_there, rng)
+
+    return _exchange_captions(scene, rng, scene.config.magnitudes.distort, like)
 
 
 def _caption_of_another_time(scene: Scene, rng: Random) -> Edit | NotApplicable:
+    def of_another_time(caption: str, true_there: frozenset[str]) -> str | None:
+        refused = true_there | {text_key(caption)}
+        others = [text for text in scene.donors.said_of(scene.sample.video) if text_key(text) not in refused]
+        return rng.choice(others) if others else None
+
+    return _exchange_captions(scene, rng, scene.config.magnitudes.wrong_text, of_another_time)
+
+
+def _exchange_captions(
+    scene: Scene, rng: Random, magnitude: Count, other: Callable[[str, frozenset[str]], str | None]
+) -> Edit | NotApplicable:
+    """Put `other` captions, given each and the texts that are true at its time, for as many as are drawn."""
     answer = _captions(scene)
     if isinstance(answer, NotApplicable):
         return answer
-    count = scene.config.magnitudes.wrong_text.draw(rng, len(answer.captions))
+    count = magnitude.draw(rng, len(answer.captions))
     if count is None:
         return FEWER_THAN_ASKED
     chosen = sorted(rng.sample(range(len(answer.captions)), count))
     captions = [*answer.captions]
     for k in chosen:
         spans = (scene.intervals[k], scene.said.evidence[k])
-        refused = scene.donors.true_during(scene.sample.video, *spans) | {text_key(captions[k])}
-        others = [text for text in scene.donors.said_of(scene.sample.video) if text_key(text) not in refused]
-        if not others:
+        words = other(answer.captions[k], scene.donors.true_during(scene.sample.video, *spans))
+        if words is None:
             return NO_DONOR
-        captions[k] = match_case(rng.choice(others), answer.captions[k])
+        captions[k] = match_case(words, answer.captions[k])
     return _written(answer, captions, scene, {"events": count}, tuple(chosen))
 
 

@@ -12,7 +12,15 @@ from typing import Literal
 from pydantic import Field
 
 from d2vlm_pipeline.annotations.config import ImportConfig
-from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError, as_spans, parsed_row
+from d2vlm_pipeline.annotations.draft import (
+    Draft,
+    Fault,
+    ForeignRow,
+    NamedRow,
+    RowError,
+    as_spans,
+    drafted,
+)
 from d2vlm_pipeline.annotations.files import list_entries
 from d2vlm_pipeline.annotations.formats.stamps import captions_in, take_times
 from d2vlm_pipeline.annotations.wording import CAPTIONED
@@ -28,12 +36,11 @@ class Turn(ForeignRow):
     value: str
 
 
-class TalkRow(ForeignRow):
+class TalkRow(NamedRow):
     """What conversations are about."""
 
     task: str
     source: str | None = None
-    video: str
     duration: float | None = None
 
 
@@ -51,19 +58,11 @@ def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
     Raises:
         UserError: no such file, too large, or no JSON list.
     """
-    for entry in list_entries(path, config.max_file_mb):
-        if isinstance(entry, Fault):
-            yield entry
-            continue
-        line, value = entry
-        row = parsed_row(InstructRow, value, line)
-        if isinstance(row, Fault):
-            yield row
-            continue
-        try:
-            yield talk_draft(line, row, row.conversations, row.src or (), row.tgt or (), config)
-        except RowError as error:
-            yield Fault(line, error.code, str(error), row.video)
+
+    def draft(line: int, row: InstructRow) -> Draft:
+        return talk_draft(line, row, row.conversations, row.src or (), row.tgt or (), config)
+
+    return drafted(list_entries(path, config.max_file_mb), InstructRow, draft)
 
 
 def talk_draft(

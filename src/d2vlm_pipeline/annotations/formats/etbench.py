@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from d2vlm_pipeline.annotations.config import ImportConfig
-from d2vlm_pipeline.annotations.draft import Draft, Fault, ForeignRow, RowError, as_spans, parsed_row
+from d2vlm_pipeline.annotations.draft import Draft, Fault, NamedRow, RowError, as_spans, drafted
 from d2vlm_pipeline.annotations.files import list_entries
 from d2vlm_pipeline.annotations.formats.stamps import VID, instant, take_times
 from d2vlm_pipeline.annotations.wording import CAPTIONED, answered, captioned, chosen, plain
@@ -25,13 +25,12 @@ Judged = tuple[tuple[tuple[float, float], ...], ...]
 """Intervals of a highlight by the person who marked them."""
 
 
-class BenchRow(ForeignRow):
+class BenchRow(NamedRow):
     """One question. `src` and `tgt` are seconds, in pairs or flat; `p` is the index of the right option."""
 
     idx: str
     task: str
     source: str | None = None
-    video: str
     duration: float | None = None
     src: Times | None = None
     tgt: Times | Judged | None = None
@@ -40,6 +39,11 @@ class BenchRow(ForeignRow):
     g: tuple[str, ...] | None = None
     q: str
 
+    @property
+    def sample_id(self) -> str:
+        """The index behind the name of the set."""
+        return ID + self.idx
+
 
 def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
     """One question an entry; answers are worded here, since the format has none.
@@ -47,19 +51,8 @@ def read(path: Path, config: ImportConfig) -> Iterator[Draft | Fault]:
     Raises:
         UserError: no such file, too large, or no JSON list.
     """
-    for entry in list_entries(path, config.max_file_mb):
-        if isinstance(entry, Fault):
-            yield entry
-            continue
-        line, value = entry
-        row = parsed_row(BenchRow, value, line)
-        if isinstance(row, Fault):
-            yield row
-            continue
-        try:
-            yield _draft(line, row, config)
-        except RowError as error:
-            yield Fault(line, error.code, str(error), row.video, ID + row.idx)
+    entries = list_entries(path, config.max_file_mb)
+    return drafted(entries, BenchRow, lambda line, row: _draft(line, row, config))
 
 
 def option_text(option: str | tuple[float, float]) -> str:
@@ -91,7 +84,7 @@ def _draft(line: int, row: BenchRow, config: ImportConfig) -> Draft:
         options=options,
         answer_index=row.p if options else None,
         duration_s=row.duration,
-        id=ID + row.idx,
+        id=row.sample_id,
         source=row.source,
         note=merged or note,
     )

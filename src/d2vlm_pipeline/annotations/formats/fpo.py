@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from d2vlm_pipeline.annotations.config import ImportConfig
-from d2vlm_pipeline.annotations.draft import Draft, Fault, RowError, parsed_row
+from d2vlm_pipeline.annotations.draft import Draft, Fault, RowError, drafted
 from d2vlm_pipeline.annotations.files import list_entries
 from d2vlm_pipeline.annotations.formats.et_instruct import TalkRow, Turn, talk_draft
 
@@ -42,19 +42,11 @@ def rows(path: Path, config: ImportConfig) -> Iterator[tuple[FpoRow, Draft] | Fa
     Raises:
         UserError: no such file, too large, or no JSON list.
     """
-    for entry in list_entries(path, config.max_file_mb):
-        if isinstance(entry, Fault):
-            yield entry
-            continue
-        line, value = entry
-        row = parsed_row(FpoRow, value, line)
-        if isinstance(row, Fault):
-            yield row
-            continue
-        try:
-            yield row, response_draft(line, row, CHOSEN, config)
-        except RowError as error:
-            yield Fault(line, error.code, str(error), row.video)
+
+    def chosen(line: int, row: FpoRow) -> tuple[FpoRow, Draft]:
+        return row, response_draft(line, row, CHOSEN, config)
+
+    return drafted(list_entries(path, config.max_file_mb), FpoRow, chosen)
 
 
 def response_draft(line: int, row: FpoRow, key: str, config: ImportConfig) -> Draft:
