@@ -75,8 +75,7 @@ def list_entries(
     Raises:
         UserError: as `read_json`, or the file is something else.
     """
-    value = read_json(path, max_file_mb)
-    found = value.get(key) if key is not None and isinstance(value, dict) else value
+    found = _found(path, max_file_mb, key)
     if not isinstance(found, list):
         where = "a JSON list" if key is None else f"a JSON object with a list {key!r}"
         raise UserError(f"{path}: expected {where}; check the format")
@@ -92,8 +91,7 @@ def object_entries(
     Raises:
         UserError: as `read_json`, or the file is something else.
     """
-    value = read_json(path, max_file_mb)
-    found = value.get(key) if key is not None and isinstance(value, dict) else value
+    found = _found(path, max_file_mb, key)
     if not isinstance(found, JSONObject):
         where = "a JSON object" if key is None else f"a JSON object with an object {key!r}"
         raise UserError(f"{path}: expected {where} of entries by video; check the format")
@@ -101,6 +99,12 @@ def object_entries(
         yield _twice_written(line, entry, name) or (line, name, entry)
     for line, name in enumerate(found.repeated, len(found) + 1):
         yield Fault(line, "duplicate_id", f"the key {name!r} is written more than once", name)
+
+
+def _found(path: Path, max_file_mb: int, key: str | None) -> Any:
+    """A file's value; of a JSON object what stands under the key, where one is given."""
+    value = read_json(path, max_file_mb)
+    return value.get(key) if key is not None and isinstance(value, dict) else value
 
 
 def _twice_written(line: int, entry: Any, video: str | None = None) -> Fault | None:

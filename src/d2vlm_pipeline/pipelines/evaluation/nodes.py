@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
+from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import StrictModel, UserError, derive_seed, digest_json
 from d2vlm_pipeline.evaluation import (
     BASELINES,
@@ -23,7 +24,6 @@ from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
-from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.preferences import (
     AuditConfig,
     ErrorHistogram,
@@ -83,7 +83,7 @@ def guess_answers(
 ) -> tuple[list[Prediction], ...]:
     """Predictions of the systems that see no video, fitted on the training split; order of `GUESSERS`."""
     train = [sample for sample in samples if sample.split == "train" and sample.task in evaluation.tasks]
-    asked, durations = held_out(samples, answering, evaluation), clip_durations(rows)
+    asked, durations = held_out(samples, answering, evaluation), durations_of(rows)
     return tuple(BASELINES[name](train, durations, evaluation).predict(asked, durations) for name in GUESSERS)
 
 
@@ -193,5 +193,5 @@ def draw_strips(
 ) -> bytes:
     """One PNG: truth, evidence and answer on the time line of a few held-out clips."""
     asked = held_out(samples, answering, evaluation)
-    strips = choose_strips(asked, predictions, clip_durations(rows), answering.strips, evaluation.seed)
+    strips = choose_strips(asked, predictions, durations_of(rows), answering.strips, evaluation.seed)
     return render_strips(strips, f"{predictions[0].system}: a seeded draw of held-out questions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from d2vlm_pipeline.annotations import DataConfig
+from d2vlm_pipeline.annotations import DataConfig, durations_of
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.evaluation.certificate import certify_world, no_certificate
 from d2vlm_pipeline.features import (
@@ -18,7 +18,6 @@ from d2vlm_pipeline.features import (
 )
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
-from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, VideoRow
 from d2vlm_pipeline.video.world import WorldConfig
@@ -62,4 +61,4 @@ def certify(
     if data.source != "world":
         return dict(no_certificate(f"data.source is {data.source}"))
     clips = stored_clips(store, rows, sampling, encoder)
-    return dict(certify_world(world, samples, clip_durations(rows), clips, evaluation, sampling))
+    return dict(certify_world(world, samples, durations_of(rows), clips, evaluation, sampling))

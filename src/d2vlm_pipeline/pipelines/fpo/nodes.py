@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import derive_seed
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
-from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.preferences import HardNegativeConfig, SampledStatistics, sampled_pairs
 from d2vlm_pipeline.timeline import ModelRef, Prediction, PreferencePair, Question, Sample, SamplingPolicy
 from d2vlm_pipeline.video import VideoRow
@@ -33,7 +33,7 @@ def sample_hard_negatives(
     asked = _asked(samples, config)
     clips = stored_clips(store, rows, sampling, encoder)
     answers = _answers(model, asked, clips, config, compute)
-    pairs = list(sampled_pairs(asked, answers, clip_durations(rows), config, statistics))
+    pairs = list(sampled_pairs(asked, answers, durations_of(rows), config, statistics))
     return pairs, statistics.record()
 
 

@@ -13,7 +13,6 @@ from d2vlm_pipeline.annotations import (
     ImportedRow,
     admit_samples,
     check_footage,
-    durations_of,
     import_folder,
 )
 from d2vlm_pipeline.pipelines.config import ComputeConfig
@@ -75,8 +74,3 @@ def read_annotations(
 def gate_samples(samples: list[Sample], rows: list[VideoRow]) -> tuple[list[FootageCheck], list[Sample]]:
     """Hold the samples against their footage; they go on if the guard of the first output lets it through."""
     return check_footage(samples, rows), samples
-
-
-def clip_durations(rows: list[VideoRow]) -> dict[str, float]:
-    """Seconds of every accepted video."""
-    return durations_of(rows)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import UserError, track
-from d2vlm_pipeline.pipelines.ingestion.nodes import clip_durations
 from d2vlm_pipeline.preferences import (
     AuditConfig,
     PairAudit,
@@ -29,7 +29,7 @@ def synthesize(
     """Checked pairs of the training split, and what was made, skipped and held back."""
     train = [sample for sample in samples if sample.split == "train"]
     statistics = PairStatistics()
-    pairs = synthesize_pairs(train, clip_durations(rows), config, statistics=statistics)
+    pairs = synthesize_pairs(train, durations_of(rows), config, statistics=statistics)
     return list(track(pairs, "synthesise pairs", unit="pair")), statistics.record()
 
 
@@ -39,7 +39,7 @@ def audit_pairs(
     """Factors, magnitudes, biases, and what is told apart by text alone; as numbers and as a picture."""
     from d2vlm_pipeline.preferences.audit_plots import render_audit
 
-    by_id, durations = {sample.id: sample for sample in samples}, clip_durations(rows)
+    by_id, durations = {sample.id: sample for sample in samples}, durations_of(rows)
     audit = PairAudit(config)
     for pair in track(pairs, "audit pairs", unit="pair"):
         sample = by_id[pair.sample_id]
@@ -80,4 +80,4 @@ def gate_pairs(
         UserError: a value of the audit is beyond a limit that stops.
     """
     judge_audit(audit, config)
-    return list(check_pairs(pairs, samples, clip_durations(rows))), pairs
+    return list(check_pairs(pairs, samples, durations_of(rows))), pairs
