@@ -1,0 +1,111 @@
+"""CIDEr-D: how much a caption shares with its references of what the other references do not say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2vlm_pipeline.evaluation.captions.ngrams import (
+    ORDERS,
+    Ints,
+    count_ngrams,
+    entry_rows,
+    flatten,
+    group_numbers,
+)
+from d2vlm_pipeline.evaluation.overlap import Floats
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_SIGMA = 6.0  # of the penalty on lengths
+_SCALE = 10.0
+
+
+def cider(
+    references: Sequence[Sequence[str]], candidates: Sequence[str], groups: Sequence[int] | None = None
+) -> Floats:
+    """CIDEr-D of each item [N] with sequences of 1 to 4 words, σ = 6, times 10, as in the COCO tools.
+
+    A sequence weighs log(items of the group) - log(items of the group whose references have it), so items of
+    one group are scored together and apart from all others; a group of one item is 0. The figure of a group
+    is the mean of its items. As in those tools, lengths are compared in pairs of words.
+
+    Args:
+        references: tokenised references of each item, at least one.
+        candidates: tokenised caption of each item.
+        groups: group of each item, numbered from 0; all in one where None.
+
+    Source: Vedantam et al. 2015, eq. 3, 4 and 7.
+    """
+    items = len(candidates)
+    if not items:
+        return np.zeros(0)
+    flat, item_R = flatten(references)
+    ngrams, row = count_ngrams([*candidates, *flat])
+    row_N, row_R = row[:items], row[items:]
+    group_N, group_count = group_numbers(groups, items)
+    rarity = _Rarity.of(ngrams.counts_TV[row_R], item_R, group_N, group_count)
+
+    said_NV = rarity.weigh(ngrams.counts_TV[row_N], group_N)
+    true_RV = rarity.weigh(ngrams.counts_TV[row_R], group_N[item_R])
+    common_RV = said_NV[item_R].minimum(true_RV).multiply(true_RV)
+    norm_NO = np.sqrt(_by_order(said_NV.multiply(said_NV), ngrams.order_V))
+    norm_RO = np.sqrt(_by_order(true_RV.multiply(true_RV), ngrams.order_V))
+    scale_RO = norm_NO[item_R] * norm_RO
+    cosine_RO = np.divide(
+        _by_order(common_RV, ngrams.order_V), scale_RO, out=np.zeros_like(scale_RO), where=scale_RO > 0
+    )
+
+    pairs_T = np.maximum(ngrams.words_T - 1, 0)
+    delta_R = pairs_T[row_N[item_R]] - pairs_T[row_R]
+    score_R = cosine_RO.mean(axis=1) * np.exp(-(delta_R**2) / (2 * _SIGMA**2))
+    return _SCALE * np.bincount(item_R, score_R, minlength=items) / np.bincount(item_R, minlength=items)
+
+
+@dataclass(frozen=True)
+class _Rarity:
+    """How much word sequences weigh within each group.
+
+    Attributes:
+        key_S: group · V + sequence of those that the group's references have, ascending.
+        weight_S: their weights.
+        unseen_G: weight of all others.
+    """
+
+    key_S: Ints
+    weight_S: Floats
+    unseen_G: Floats
+
+    @classmethod
+    def of(cls, counts_RV: "csr_array", item_R: Ints, group_N: Ints, groups: int) -> "_Rarity":
+        columns = counts_RV.shape[1]
+        # A sequence counts once for an item, however many of its references have it.
+        pairs = np.unique(item_R[entry_rows(counts_RV)] * columns + counts_RV.indices)
+        item_P, sequence_P = np.divmod(pairs, max(columns, 1))
+        key_S, frequency_S = np.unique(group_N[item_P] * columns + sequence_P, return_counts=True)
+        unseen_G = np.log(np.maximum(np.bincount(group_N, minlength=groups), 1))
+        return cls(key_S, unseen_G[key_S // max(columns, 1)] - np.log(frequency_S), unseen_G)
+
+    def weigh(self, counts_MV: "csr_array", group_M: Ints) -> "csr_array":
+        """Counts times weights, in the group of each row."""
+        from scipy.sparse import csr_array
+
+        group_E = group_M[entry_rows(counts_MV)]
+        key_E = group_E * counts_MV.shape[1] + counts_MV.indices
+        weight_E = self.unseen_G[group_E]
+        if len(self.key_S):
+            place_E = np.minimum(np.searchsorted(self.key_S, key_E), len(self.key_S) - 1)
+            weight_E = np.where(self.key_S[place_E] == key_E, self.weight_S[place_E], weight_E)
+        parts = (counts_MV.data * weight_E, counts_MV.indices, counts_MV.indptr)
+        return csr_array(parts, shape=counts_MV.shape)
+
+
+def _by_order(values_MV: "csr_array", order_V: Ints) -> Floats:
+    """Sums [M, 4] over the sequences of each length."""
+    values_MV = values_MV.tocsr()
+    key_E = entry_rows(values_MV) * ORDERS + order_V[values_MV.indices]
+    weights_E = np.asarray(values_MV.data, dtype=np.float64)
+    sums: Floats = np.bincount(key_E, weights_E, minlength=values_MV.shape[0] * ORDERS)
+    return sums.reshape(-1, ORDERS)
