@@ -7,7 +7,9 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark
 
 # Modules by name alone, so that the command line can list the names without loading the scoring code.
-REGISTRY: dict[str, str] = {}
+REGISTRY: dict[str, str] = {
+    "charades-sta": "d2vlm_pipeline.evaluation.benchmarks.charades_sta:BENCHMARK",
+}
 """Benchmark to `module:value`."""
 
 
