@@ -43,6 +43,10 @@ COMMANDS = {
     "d2vlm data export": ["--env", "--format", "file"],
     "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
+    "d2vlm score": [
+        *("--benchmark", "--compare", "--ground-truth", "--json", "--list"),
+        *("--predictions", "--protocol", "--references"),
+    ],
 }
 CATALOG = {
     "world_clips": "01_raw/world",
@@ -177,6 +181,7 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
         ["ask", "--help"],
         ["plan", "--help"],
         ["replay", "--help"],
+        ["score", "--help"],
         ["data", "check", "--help"],
         ["preferences", "synthesize", "--help"],
     ],

@@ -25,7 +25,7 @@ class _OneLineErrors(click.Group):
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Ask videos, check data, plan training. Pipelines run under `kedro run`."""
+    """Ask videos, score answers, check data, plan training. Pipelines run under `kedro run`."""
 
 
 _ENV = click.option("--env", default="base", show_default=True, help="Environment: a folder of conf/.")
@@ -78,6 +78,42 @@ def replay(directory: Path) -> None:
     from d2vlm_pipeline.training.culprit import replay as run_again
 
     for line in run_again(directory).lines():
+        click.echo(line)
+
+
+_FILE = click.Path(path_type=Path)
+
+
+@main.command()
+@click.option("--benchmark", help="What to score: --list names them.")
+@click.option("--predictions", type=_FILE, help="In the benchmark's own format.")
+@click.option("--ground-truth", type=_FILE, help="Left out where the predictions carry the truth.")
+@click.option("--references", type=_FILE, multiple=True, help="Instead, one of several sets of references.")
+@click.option("--protocol", default="strict", show_default=True, help="Rules to score by: --list names them.")
+@click.option("--json", "json_", type=_FILE, help="File to write the whole report to.")
+@click.option("--compare", type=_FILE, help="Other predictions on the same truth: a paired comparison.")
+@click.option("--list", "is_list", is_flag=True, help="Say which benchmarks and protocols there are.")
+def score(
+    benchmark: str | None,
+    predictions: Path | None,
+    ground_truth: Path | None,
+    references: tuple[Path, ...],
+    protocol: str,
+    json_: Path | None,
+    compare: Path | None,
+    is_list: bool,
+) -> None:
+    """Score predictions on a public benchmark: figures, how sure they are, and what other rules would make.
+
+    Needs no project, no videos and no model.
+    """
+    from d2vlm_pipeline.evaluation.benchmarks import command
+
+    if is_list:
+        lines = command.list_benchmarks()
+    else:
+        lines = command.run(benchmark, predictions, ground_truth, references, protocol, json_, compare)
+    for line in lines:
         click.echo(line)
 
 

@@ -3,6 +3,7 @@
 Questions on one clip stand or fall together, so clips are drawn, not samples.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,21 +32,64 @@ def estimate(contribution: Contribution, resamples: int, confidence: float, seed
     and the order of samples does not matter.
     """
     sums_CS = clip_sums(contribution)
-    draws = contribution.combine(_resampled_sums(sums_CS, resamples, seed))
+    draws = contribution.combine(resampled_sums(sums_CS, resamples, seed))
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(draws, [tail, 1.0 - tail])
     return Estimate(float(contribution.combine(sums_CS.sum(axis=0))), float(low), float(high))
 
 
+def estimates(
+    contributions: Sequence[Contribution], resamples: int, confidence: float, seed: int
+) -> list[Estimate | None]:
+    """`estimate` of many, each set of clips drawn once; None where a value is undefined, as a share of none.
+
+    Draws in which a metric is undefined leave its interval.
+    """
+    found: list[Estimate | None] = [None] * len(contributions)
+    tail = (1.0 - confidence) / 2.0
+    for places, sums_CS in _by_clips(contributions):
+        drawn_BS = resampled_sums(sums_CS, resamples, seed)
+        total_S, start = sums_CS.sum(axis=0), 0
+        for place in places:
+            part = slice(start, start := start + contributions[place].stats_RS.shape[1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = float(contributions[place].combine(total_S[part]))
+                draws = contributions[place].combine(drawn_BS[:, part])
+            if np.isfinite(value):
+                low, high = np.nanquantile(draws, [tail, 1.0 - tail])
+                found[place] = Estimate(value, float(low), float(high))
+    return found
+
+
+def _by_clips(contributions: Sequence[Contribution]) -> Iterator[tuple[list[int], Floats]]:
+    """(places, their sums within clips side by side) of the contributions that share a set of clips."""
+    rows: dict[tuple[str, ...], tuple[tuple[str, ...], NDArray[np.intp]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[int, Floats]]] = {}
+    for place, contribution in enumerate(contributions):
+        if contribution.clips not in rows:  # naming the clips of rows is slow, and most metrics have the same
+            clips, row_clip = np.unique(np.array(contribution.clips, dtype=object), return_inverse=True)
+            rows[contribution.clips] = tuple(clips.tolist()), row_clip
+        names, row_clip = rows[contribution.clips]
+        if names:
+            sums_CS = _summed(contribution.stats_RS, row_clip, len(names))
+            groups.setdefault(names, []).append((place, sums_CS))
+    for members in groups.values():
+        yield [place for place, _ in members], np.concatenate([sums for _, sums in members], axis=1)
+
+
 def clip_sums(contribution: Contribution) -> Floats:
     """Statistics summed within each clip, [C, S], clips in sorted order."""
     clips, row_clip = np.unique(np.array(contribution.clips), return_inverse=True)
-    sums_CS = np.zeros((len(clips), contribution.stats_RS.shape[1]))
-    np.add.at(sums_CS, row_clip, contribution.stats_RS)
+    return _summed(contribution.stats_RS, row_clip, len(clips))
+
+
+def _summed(stats_RS: Floats, row_clip: NDArray[np.intp], clips: int) -> Floats:
+    sums_CS = np.zeros((clips, stats_RS.shape[1]))
+    np.add.at(sums_CS, row_clip, stats_RS)
     return sums_CS
 
 
-def _resampled_sums(sums_CS: Floats, resamples: int, seed: int) -> Floats:
+def resampled_sums(sums_CS: Floats, resamples: int, seed: int) -> Floats:
     """Sums [B, S] over as many clips as there are, drawn with replacement."""
     counts_BC = _draw_counts(len(sums_CS), resamples, seed)
     chunk = max(1, _CHUNK_COUNTS // len(sums_CS))

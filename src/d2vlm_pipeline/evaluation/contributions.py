@@ -38,12 +38,14 @@ class Contribution:
         stats_RS: statistics of each row.
         combine: from summed statistics to the value.
         unparsed: how many of the rows have no parsed prediction.
+        ids: sample of each row, where rows are samples.
     """
 
     clips: tuple[str, ...]
     stats_RS: Floats
     combine: Combine = field(repr=False)
     unparsed: int
+    ids: tuple[str, ...] = ()
 
 
 MetricFunction = Callable[[Sequence[Pair], MetricContext], dict[str, Contribution]]
@@ -69,6 +71,7 @@ def contribution(pairs: Sequence[Pair], stats: Sequence[Floats] | Floats, combin
         stats_RS=np.concatenate([stats_RS, np.ones((len(pairs), 1))], axis=1),
         combine=combine,
         unparsed=sum(not pair.parsed for pair in pairs),
+        ids=tuple(pair.sample.id for pair in pairs),
     )
 
 

@@ -1,0 +1,138 @@
+"""MVBench: one folder of answers, a JSON file for each task, every answer beside its true option.
+
+A prediction is `{"idx": 0, "pred": "(A)", "gt": "(A) the box"}`. Ground truth, where given, is a folder of
+such files or of MVBench's own annotations, `{"video", "question", "candidates", "answer"}` by idx.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from d2vlm_pipeline.evaluation.benchmarks.choices import (
+    Answers,
+    Item,
+    Judged,
+    accuracy,
+    counts,
+    json_files,
+    matched,
+    percent_right,
+    queries,
+)
+from d2vlm_pipeline.evaluation.benchmarks.files import Row, load_list
+from d2vlm_pipeline.evaluation.benchmarks.letters import END, first_word_agrees, named_letter
+from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark, Files, Protocol, Scored, Trap, Tree
+
+TOTAL = "Total"
+
+
+@dataclass(frozen=True)
+class MVBenchRules:
+    """How an answer is judged.
+
+    Attributes:
+        first_word: by its first word, which must be part of the true option's or hold it; else by its letter.
+        blank_is_right: an answer without a word is right.
+        refuses_surplus: whether predictions given twice, or of no question, are an error.
+    """
+
+    first_word: bool = False
+    blank_is_right: bool = False
+    refuses_surplus: bool = True
+
+
+def read(files: Files) -> Answers:
+    """Answers by task; without ground truth the questions are those that were answered."""
+    said = [
+        (row, _item(path.stem, row, None if row["pred"].value is None else row["pred"].text))
+        for path in json_files(files.predictions)
+        for row in load_list(path)
+    ]
+    truth = [item for path in files.truths for file in json_files(path) for item in _truth_items(file)]
+    return matched(said, truth if files.truths else None)
+
+
+def score(answers: Answers, rules: MVBenchRules) -> Scored:
+    """Accuracy of each task and, over all questions, `Total`; percent."""
+    if rules.refuses_surplus:
+        answers.refuse_surplus()
+    judged = [_judged(item, rules) for item in answers.items]
+    tasks: dict[str, list[Judged]] = {}
+    for one in judged:
+        tasks.setdefault(one.item.groups[0], []).append(one)
+    parts = {**{task: tasks[task] for task in sorted(tasks)}, TOTAL: judged}
+    metrics: Tree = {name: percent_right(part) for name, part in parts.items()}
+    named_videos = any(item.video != item.id for item in answers.items)
+    return Scored(
+        metrics=metrics,
+        measures=tuple(accuracy((name,), part) for name, part in parts.items()),
+        queries=queries(judged, lambda item: item.groups[0]),
+        counts=counts(answers, judged),
+        headline=((TOTAL,), *((task,) for task in sorted(tasks))),
+        notes=() if named_videos else ("the files name no videos: intervals draw questions instead",),
+    )
+
+
+def _judged(item: Item, rules: MVBenchRules) -> Judged:
+    answer = item.answer or ""
+    letter = named_letter(answer)
+    if rules.first_word:
+        is_right = item.answer is not None and first_word_agrees(answer, item.truth, rules.blank_is_right)
+    elif not answer.replace(END, "").strip():
+        is_right = item.answer is not None and rules.blank_is_right
+    else:
+        is_right = letter is not None and letter == named_letter(item.truth)
+    return Judged(item, letter is not None, is_right)
+
+
+def _item(task: str, row: Row, answer: str | None) -> Item:
+    name = f"{task}/{row['idx'].label}"
+    video = row["video"].text if row.has("video") else name
+    truth = row["gt"] if row.has("gt") else row["A"]
+    if named_letter(truth.text) is None:
+        raise truth.error("expected the true option with its letter, as '(A) the box'")
+    return Item(name, video, truth.text, answer, groups=(task,))
+
+
+def _truth_items(path: Path) -> list[Item]:
+    rows = enumerate(load_list(path))
+    return [_truth_item(path.stem, number, row) for number, row in rows]
+
+
+def _truth_item(task: str, number: int, row: Row) -> Item:
+    if not row.has("candidates"):
+        return _item(task, row, None)
+    options, answer = [part.text for part in row["candidates"].parts], row["answer"]
+    if answer.text not in options:
+        raise answer.error("the answer is none of the candidates")
+    truth = f"({chr(ord('A') + options.index(answer.text))}) {answer.text}"
+    return Item(f"{task}/{number}", row["video"].text, truth, None, row["question"].text, (task,))
+
+
+BENCHMARK: Benchmark[Answers, MVBenchRules] = Benchmark(
+    name="mvbench",
+    summary="questions with options in 20 tasks: a folder of JSON files by task",
+    read=read,
+    score=score,
+    protocols={
+        "strict": Protocol(MVBenchRules(), "the letter that an answer names; one without is wrong"),
+        "official": Protocol(
+            MVBenchRules(first_word=True, blank_is_right=True, refuses_surplus=False),
+            "the D²VLM authors' script accepts a first word that is part of the true option's or holds it",
+        ),
+    },
+    traps=(
+        Trap(
+            MVBenchRules(blank_is_right=True),
+            "a blank answer is part of every option, so it counts as right",
+            "official",
+            2,
+        ),
+        Trap(
+            MVBenchRules(first_word=True),
+            "only the first word of an answer is looked at, so 'The answer is (B)' is wrong and any piece of "
+            "'(b)' is right",
+            "official",
+        ),
+    ),
+    truth="carried",
+)
