@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from d2vlm_pipeline.evaluation.reading import OPTION_LETTERS, lettered
 from d2vlm_pipeline.timeline import (
     EVI,
     EVI_END,
@@ -26,8 +27,6 @@ Segment = TextSegment | EvidenceSegment
 _TASKS_WITHOUT_DENIAL = ("gvq",)
 
 _DENIAL = re.compile(r"n't\b|\b(?:no|not|never|none|nothing|nowhere|cannot|absent)\b", re.IGNORECASE)
-_BRACKETED_LETTER = re.compile(r"\(([A-Za-z])\)")
-_LEADING_LETTER = re.compile(r"\s*([A-Za-z])\s*(?:[.):,]|$)")
 
 
 class ParseProblem(StrEnum):
@@ -105,11 +104,7 @@ def option_index(text: str, count: int) -> int | None:
     The first `(B)` anywhere decides; else a leading letter that stands alone (`B.`, `B)`, `B:`, `B`). A
     letter beyond the options is no answer, and nothing is guessed from the words.
     """
-    match = _BRACKETED_LETTER.search(text) or _LEADING_LETTER.match(text)
-    if match is None:
-        return None
-    index = ord(match[1].upper()) - ord("A")
-    return index if index < count else None
+    return lettered(OPTION_LETTERS, text, count)
 
 
 def reads_as_denial(text: str) -> bool:
