@@ -47,6 +47,11 @@ class Contribution:
     unparsed: int
     ids: tuple[str, ...] = ()
 
+    @property
+    def total(self) -> float:
+        """The value over all rows."""
+        return float(self.combine(self.stats_RS.sum(axis=0)))
+
 
 MetricFunction = Callable[[Sequence[Pair], MetricContext], dict[str, Contribution]]
 

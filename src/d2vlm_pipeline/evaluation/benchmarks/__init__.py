@@ -9,6 +9,7 @@ from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark
 # Modules by name alone, so that the command line can list the names without loading the scoring code.
 REGISTRY: dict[str, str] = {
     "charades-sta": "d2vlm_pipeline.evaluation.benchmarks.charades_sta:BENCHMARK",
+    "grounded": "d2vlm_pipeline.evaluation.benchmarks.grounded:BENCHMARK",
     "mvbench": "d2vlm_pipeline.evaluation.benchmarks.mvbench:BENCHMARK",
     "video-mme": "d2vlm_pipeline.evaluation.benchmarks.video_mme:BENCHMARK",
 }

@@ -73,12 +73,14 @@ def _slices(report: Report) -> "Table":
     paths = list(dict.fromkeys(part.path for part in report.slices))[:_SLICED_FIGURES]
     rows: dict[tuple[str, str], dict[tuple[str, ...], tuple[int, float]]] = {}
     for part in report.slices:
-        rows.setdefault((part.dimension, part.name), {})[part.path] = part.n, part.value
+        if part.path in paths:
+            rows.setdefault((part.dimension, part.name), {})[part.path] = part.n, part.value
     table = _table()
     for heading in ("", "n", *map(label, paths)):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     last = ""
-    for (dimension, name), found in rows.items():
+    order = list(dict.fromkeys(dimension for dimension, _ in rows))
+    for (dimension, name), found in sorted(rows.items(), key=lambda row: order.index(row[0][0])):
         cells = [f"{found[path][1]:.2f}" if path in found else _ABSENT for path in paths]
         n = max(count for count, _ in found.values())
         table.add_row("" if dimension == last else dimension, name, str(n), *cells)

@@ -37,7 +37,7 @@ def slice_scores(scored: Scored, resamples: int, confidence: float, seed: int) -
         row_of = {name: place for place, name in enumerate(dict.fromkeys(measure.ids))}
         rows = np.array([row_of[name] for name in measure.ids], dtype=np.intp)
         masks = [(key, _mask(members, row_of)) for key, members in slices.items()]
-        masks = [(key, mask_Q) for key, mask_Q in masks if mask_Q.any()]
+        masks = [(key, mask_Q) for key, mask_Q in masks if mask_Q.any() and not mask_Q.all()]
         parts = [_part(measure, mask_Q[rows]) for _, mask_Q in masks]
         results = estimates(parts, resamples, confidence, seed)
         for ((dimension, name), mask_Q), result in zip(masks, results, strict=True):
