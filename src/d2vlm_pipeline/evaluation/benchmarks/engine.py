@@ -114,7 +114,9 @@ def _intervals(scored: Scored, settings: Settings) -> dict[tuple[str, ...], Rang
     results = estimates(contributions, settings.resamples, settings.confidence, settings.seed)
     return {
         measure.path: Ranged(
-            *(measure.unit * share for share in result),
+            value=measure.unit * result.value,
+            low=measure.unit * result.low,
+            high=measure.unit * result.high,
             n=len(set(measure.ids)),
             videos=len(set(measure.contribution.clips)),
         )
