@@ -18,6 +18,7 @@ class Item:
 
     Attributes:
         truth: the true option: its letter, or its letter in brackets and its words.
+        options: words of all options, where the files hold them.
         groups: names of what it belongs to, in the benchmark's own order.
     """
 
@@ -26,6 +27,7 @@ class Item:
     truth: str
     answer: str | None
     question: str = ""
+    options: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
 

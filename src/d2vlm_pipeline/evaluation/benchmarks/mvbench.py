@@ -19,10 +19,12 @@ from d2vlm_pipeline.evaluation.benchmarks.choices import (
     queries,
 )
 from d2vlm_pipeline.evaluation.benchmarks.files import Row, load_list
-from d2vlm_pipeline.evaluation.benchmarks.letters import END, first_word_agrees, named_letter
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark, Files, Protocol, Scored, Trap, Tree
+from d2vlm_pipeline.evaluation.reading import CAREFUL_LETTERS, halves, lettered
+from d2vlm_pipeline.evaluation.reading.multiple_choice import first_word, first_words_agree
 
 TOTAL = "Total"
+_MOST_OPTIONS = 26  # how many a question has stands nowhere
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,32 @@ def score(answers: Answers, rules: MVBenchRules) -> Scored:
 
 def _judged(item: Item, rules: MVBenchRules) -> Judged:
     answer = item.answer or ""
-    letter = named_letter(answer)
-    if rules.first_word:
-        is_right = item.answer is not None and first_word_agrees(answer, item.truth, rules.blank_is_right)
-    elif not answer.replace(END, "").strip():
-        is_right = item.answer is not None and rules.blank_is_right
+    option = _option(answer)
+    if item.answer is None:
+        is_right = False
+    elif _is_blank(answer, rules):
+        is_right = rules.blank_is_right
+    elif rules.first_word:
+        is_right = first_words_agree(answer, item.truth)
     else:
-        is_right = letter is not None and letter == named_letter(item.truth)
-    return Judged(item, letter is not None, is_right)
+        is_right = option is not None and option == _option(item.truth)
+    return Judged(item, option is not None, is_right)
+
+
+def _is_blank(answer: str, rules: MVBenchRules) -> bool:
+    looked_at = first_word(answer).replace(".", "") if rules.first_word else "".join(halves(answer))
+    return not looked_at.strip()
+
+
+def _option(text: str) -> int | None:
+    return lettered(CAREFUL_LETTERS, halves(text)[1], _MOST_OPTIONS)
 
 
 def _item(task: str, row: Row, answer: str | None) -> Item:
     name = f"{task}/{row['idx'].label}"
     video = row["video"].text if row.has("video") else name
     truth = row["gt"] if row.has("gt") else row["A"]
-    if named_letter(truth.text) is None:
+    if _option(truth.text) is None:
         raise truth.error("expected the true option with its letter, as '(A) the box'")
     return Item(name, video, truth.text, answer, groups=(task,))
 
@@ -105,7 +118,7 @@ def _truth_item(task: str, number: int, row: Row) -> Item:
     if answer.text not in options:
         raise answer.error("the answer is none of the candidates")
     truth = f"({chr(ord('A') + options.index(answer.text))}) {answer.text}"
-    return Item(f"{task}/{number}", row["video"].text, truth, None, row["question"].text, (task,))
+    return Item(f"{task}/{number}", row["video"].text, truth, None, row["question"].text, groups=(task,))
 
 
 BENCHMARK: Benchmark[Answers, MVBenchRules] = Benchmark(
@@ -114,7 +127,7 @@ BENCHMARK: Benchmark[Answers, MVBenchRules] = Benchmark(
     read=read,
     score=score,
     protocols={
-        "strict": Protocol(MVBenchRules(), "the letter that an answer names; one without is wrong"),
+        "strict": Protocol(MVBenchRules(), "the option that an answer names by its letter; else wrong"),
         "official": Protocol(
             MVBenchRules(first_word=True, blank_is_right=True, refuses_surplus=False),
             "the D²VLM authors' script accepts a first word that is part of the true option's or holds it",

@@ -40,10 +40,12 @@ class Otherwise:
         if self.refused:
             return f"{self.protocol} cannot score these files: {self.refused}"
         if not self.moved:
-            return f"{self.protocol} would not differ here, although {self.why}"
+            joint = ":" if self.number is None else ", although"
+            return f"{self.protocol} would not differ here{joint} {self.why}"
         first, most = self.moved[0], max(self.moved, key=lambda path: abs(self.differences[path]))
         also = "" if most == first else f" (at most {self._by(most)})"
-        return f"{self.protocol} would differ by {self._by(first)}{also}, because {self.why}"
+        joint = ":" if self.number is None else ", because"
+        return f"{self.protocol} would differ by {self._by(first)}{also}{joint} {self.why}"
 
     def _by(self, path: tuple[str, ...]) -> str:
         return f"{self.differences[path]:+.2f} {label(path)}"

@@ -20,8 +20,9 @@ from d2vlm_pipeline.evaluation.benchmarks.choices import (
     queries,
 )
 from d2vlm_pipeline.evaluation.benchmarks.files import Row, load_lines, load_list
-from d2vlm_pipeline.evaluation.benchmarks.letters import first_capital, named_letter
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark, Files, Protocol, Scored, Trap, Tree
+from d2vlm_pipeline.evaluation.reading import careful_option
+from d2vlm_pipeline.evaluation.reading.multiple_choice import first_capital
 
 DURATIONS = ("short", "medium", "long")
 ALL = "all"
@@ -36,8 +37,8 @@ class VideoMMERules:
     """How an answer is judged.
 
     Attributes:
-        first_capital: it names the first capital A to D before its first full stop; else a letter that
-            stands as one.
+        first_capital: it names the first capital A to D before its first full stop; else the option whose
+            letter, or whose words, it says.
         unread_leave: an answer that names none leaves the denominator; else it is wrong.
         refuses_surplus: whether predictions given twice, or of no question, are an error.
     """
@@ -84,9 +85,14 @@ def score(answers: Answers, rules: VideoMMERules) -> Scored:
 
 def _judged(item: Item, rules: VideoMMERules) -> Judged:
     answer = item.answer or ""
-    letter = first_capital(answer) if rules.first_capital else named_letter(answer, len(_LETTERS))
+    letter = first_capital(answer) if rules.first_capital else _letter(answer, item.options)
     is_counted = letter is not None or not rules.unread_leave
     return Judged(item, letter is not None, letter == item.truth, is_counted)
+
+
+def _letter(answer: str, options: tuple[str, ...]) -> str | None:
+    index = careful_option(answer, options)
+    return None if index is None else _LETTERS[index]
 
 
 def _breakdown(judged: list[Judged]) -> Tree:
@@ -124,7 +130,17 @@ def _item(row: Row, answer: str | None) -> Item:
         truth=truth.text,
         answer=answer,
         question=row["question"].text,
+        options=_options(row["options"]),
         groups=(duration.text, *(row[kind].text for kind in BREAKDOWN)),
+    )
+
+
+def _options(row: Row) -> tuple[str, ...]:
+    """Words of the options, without the letters that lead them: `A. a box.`"""
+    if len(row.items) != len(_LETTERS):
+        raise row.error(f"expected {len(_LETTERS)} options, got {len(row.items)}")
+    return tuple(
+        part.text.removeprefix(f"{letter}.").strip() for letter, part in zip(_LETTERS, row.parts, strict=True)
     )
 
 
@@ -134,7 +150,7 @@ BENCHMARK: Benchmark[Answers, VideoMMERules] = Benchmark(
     read=read,
     score=score,
     protocols={
-        "strict": Protocol(VideoMMERules(), "the letter that an answer names; one without is wrong"),
+        "strict": Protocol(VideoMMERules(), "the option that an answer names by letter or words; else wrong"),
         "official": Protocol(
             VideoMMERules(first_capital=True, unread_leave=True, refuses_surplus=False),
             "the D²VLM authors' script takes the first capital A to D and leaves out answers without one",
