@@ -106,6 +106,5 @@ def _by_order(values_MV: "csr_array", order_V: Ints) -> Floats:
     """Sums [M, 4] over the sequences of each length."""
     values_MV = values_MV.tocsr()
     key_E = entry_rows(values_MV) * ORDERS + order_V[values_MV.indices]
-    weights_E = np.asarray(values_MV.data, dtype=np.float64)
-    sums: Floats = np.bincount(key_E, weights_E, minlength=values_MV.shape[0] * ORDERS)
-    return sums.reshape(-1, ORDERS)
+    sums = np.bincount(key_E, values_MV.data, minlength=values_MV.shape[0] * ORDERS)
+    return sums.astype(np.float64).reshape(-1, ORDERS)
