@@ -1,6 +1,7 @@
 """Figures of the public evaluators of intervals come out as they were recorded."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,3 +57,49 @@ def test_charades_of_a_sample_of_the_queries(protocol: str) -> None:
     assert found == pytest.approx(expected["expected"], abs=1e-6)
     assert result.counts.parsed + result.counts.unparsed == expected["n_pred"]
     assert result.counts.unparsed == expected["n_empty_pred"]
+
+
+QVH = "moment_detr_qvhighlights"
+
+
+@pytest.mark.parametrize(
+    ("name", "truth"),
+    [
+        ("sample_val_preds", "highlight_val_release.jsonl"),
+        ("qd_detr_val_preds", "highlight_val_release.jsonl"),
+        ("perturbed_val_seed17", "highlight_val_release.jsonl"),
+        ("subset_mr_only", "subset_gt.jsonl"),
+        ("subset_hl_only", "subset_gt.jsonl"),
+    ],
+)
+def test_qvhighlights_equals_moment_detr(name: str, truth: str) -> None:
+    result = scored("qvhighlights", "official", QVH, f"{name}.jsonl", truth)
+    assert result.metrics == recorded(QVH, f"{name}.expected.json")
+
+
+@pytest.mark.parametrize("name", ["sample_val_preds", "qd_detr_val_preds"])
+def test_qvhighlights_equals_what_was_shipped(name: str) -> None:
+    result = scored("qvhighlights", "official", QVH, f"{name}.jsonl", "highlight_val_release.jsonl")
+    assert result.metrics == recorded(QVH, f"{name}.shipped_expected.json")
+
+
+def test_highlights_equal_timechat() -> None:
+    result = scored("timechat-vhd", "official", "timechat_vhd", "timechat_vhd_pred.json", "gt.jsonl")
+    assert result.metrics == recorded("timechat_vhd", "timechat_vhd_pred.expected.json")
+    assert result.counts.missing == 87
+
+
+def test_all_expected_files_of_intervals_are_compared() -> None:
+    here = Path(__file__).read_text()
+    for folder in ("charades_sta", QVH, "timechat_vhd"):
+        for path in public_file(folder).glob("*expected.json"):
+            assert path.name.split(".")[0] in here, path
+
+
+def test_strict_equals_official_where_no_trap_is_in_the_way() -> None:
+    sample = scored("qvhighlights", "strict", QVH, "sample_val_preds.jsonl", "highlight_val_release.jsonl")
+    published = recorded(QVH, "sample_val_preds.expected.json")
+    full = sample.metrics["full"]
+    assert isinstance(full, dict)
+    for name, by_threshold in published["full"].items():
+        assert full[name] == pytest.approx(by_threshold, abs=0.0051)

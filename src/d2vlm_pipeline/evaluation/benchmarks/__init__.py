@@ -11,6 +11,8 @@ REGISTRY: dict[str, str] = {
     "charades-sta": "d2vlm_pipeline.evaluation.benchmarks.charades_sta:BENCHMARK",
     "grounded": "d2vlm_pipeline.evaluation.benchmarks.grounded:BENCHMARK",
     "mvbench": "d2vlm_pipeline.evaluation.benchmarks.mvbench:BENCHMARK",
+    "qvhighlights": "d2vlm_pipeline.evaluation.benchmarks.qvhighlights:BENCHMARK",
+    "timechat-vhd": "d2vlm_pipeline.evaluation.benchmarks.timechat_vhd:BENCHMARK",
     "video-mme": "d2vlm_pipeline.evaluation.benchmarks.video_mme:BENCHMARK",
 }
 """Benchmark to `module:value`."""
