@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from d2vlm_pipeline.evaluation.bootstrap import clip_sums, estimate
+from d2vlm_pipeline.evaluation.bootstrap import clip_sums, estimate, estimates
 from d2vlm_pipeline.evaluation.contributions import Contribution, f1_of_means, ratio
 from d2vlm_pipeline.evaluation.metrics import TASK_METRICS
 from evaluation.scoring_records import CAPTIONS, captions, context, pairs, places, sample
@@ -90,3 +90,23 @@ def test_a_metric_of_few_clips_is_drawn_from_those_clips_only() -> None:
     made = TASK_METRICS["tvg"](pairs(*here, gone), context())["absent_recall"]
     result = estimate(made, 200, 0.95, seed=0)
     assert (len(made.clips), made.unparsed, result) == (1, 1, (0.0, 0.0, 0.0))
+
+
+def test_many_metrics_at_once_are_each_as_alone() -> None:
+    rng = np.random.default_rng(2)
+    clips = [f"{k % 6}" for k in range(20)]
+    made = [
+        mean_contribution(clips, rng.uniform(size=20)),
+        mean_contribution(clips[::-1], rng.uniform(size=20)),
+        mean_contribution(["x", "y", "x"], [1, 0, 0]),
+        Contribution(tuple(clips), rng.uniform(1, 2, size=(20, 3)), f1_of_means, 0),
+    ]
+    together = estimates(made, 300, 0.95, seed=3)
+    assert together == [pytest.approx(estimate(one, 300, 0.95, seed=3)) for one in made]
+
+
+def test_a_share_of_none_has_no_value_and_draws_of_none_leave_the_interval() -> None:
+    nothing = Contribution(("a", "b"), np.zeros((2, 2)), ratio, 0)
+    empty = Contribution((), np.zeros((0, 2)), ratio, 0)
+    some = Contribution(("a", "b"), np.array([[0.0, 0.0], [1.0, 2.0]]), ratio, 0)
+    assert estimates([nothing, empty, some], 200, 0.95, seed=0) == [None, None, (0.5, 0.5, 0.5)]
