@@ -14,7 +14,7 @@ from d2vlm_pipeline.evaluation.benchmarks.figures import label, leaf
 from d2vlm_pipeline.evaluation.benchmarks.records import Files
 
 SCORED = sorted(set(REGISTRY) & set(PUBLIC))
-ROUNDED = 0.0051  # some publish two decimals
+ROUNDED = {"video-mme": 0.051}  # publishes one decimal, others two at least
 
 
 def test_every_benchmark_with_public_files_is_here() -> None:
@@ -40,7 +40,7 @@ def test_figures_are_what_their_statistics_add_up_to(name: str) -> None:
             value = leaf(scored.metrics, measure.path)
             with np.errstate(invalid="ignore"):
                 total = measure.unit * measure.contribution.total
-            wanted = pytest.approx(total, abs=ROUNDED) if np.isfinite(total) else None
+            wanted = pytest.approx(total, abs=ROUNDED.get(name, 0.0051)) if np.isfinite(total) else None
             assert value == wanted, label(measure.path)
 
 

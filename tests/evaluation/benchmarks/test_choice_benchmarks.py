@@ -163,7 +163,7 @@ def test_video_mme_in_json_lines_or_a_folder_is_the_same(tmp_path: Path) -> None
     dumped(tmp_path / "folder" / "b.json", entries[1:])
     found = [score("video-mme", path).metrics for path in (lines, tmp_path / "folder")]
     assert found[0] == found[1]
-    assert set(found[0]) == {"short", "long", "all", "breakdown"}
+    assert set(found[0]) == {"short", "long", "all"}
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,13 @@ def accuracy(path: Sequence[str], judged: Iterable[Judged]) -> Measure:
     return Measure(tuple(path), ids, Contribution(clips, stats_R2, ratio, unread))
 
 
-def percent_right(judged: Iterable[Judged]) -> float | None:
-    """Percent of the counted that are right; None where none is counted."""
+def percent_right(judged: Iterable[Judged], decimals: int | None) -> float | None:
+    """Percent of the counted that are right, rounded where decimals are given; None where none is counted."""
     counted = [one for one in judged if one.is_counted]
-    return 100.0 * sum(one.is_right for one in counted) / len(counted) if counted else None
+    if not counted:
+        return None
+    percent = 100.0 * sum(one.is_right for one in counted) / len(counted)
+    return percent if decimals is None else round(percent, decimals)
 
 
 def counts(answers: Answers, judged: Sequence[Judged]) -> Counts:

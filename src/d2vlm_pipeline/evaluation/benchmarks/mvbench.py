@@ -35,11 +35,13 @@ class MVBenchRules:
         first_word: by its first word, which must be part of the true option's or hold it; else by its letter.
         blank_is_right: an answer without a word is right.
         refuses_surplus: whether predictions given twice, or of no question, are an error.
+        decimals: that figures are rounded to; None for none.
     """
 
     first_word: bool = False
     blank_is_right: bool = False
     refuses_surplus: bool = True
+    decimals: int | None = None
 
 
 def read(files: Files) -> Answers:
@@ -62,7 +64,7 @@ def score(answers: Answers, rules: MVBenchRules) -> Scored:
     for one in judged:
         tasks.setdefault(one.item.groups[0], []).append(one)
     parts = {**{task: tasks[task] for task in sorted(tasks)}, TOTAL: judged}
-    metrics: Tree = {name: percent_right(part) for name, part in parts.items()}
+    metrics: Tree = {name: percent_right(part, rules.decimals) for name, part in parts.items()}
     named_videos = any(item.video != item.id for item in answers.items)
     return Scored(
         metrics=metrics,
@@ -129,7 +131,7 @@ BENCHMARK: Benchmark[Answers, MVBenchRules] = Benchmark(
     protocols={
         "strict": Protocol(MVBenchRules(), "the option that an answer names by its letter; else wrong"),
         "official": Protocol(
-            MVBenchRules(first_word=True, blank_is_right=True, refuses_surplus=False),
+            MVBenchRules(first_word=True, blank_is_right=True, refuses_surplus=False, decimals=2),
             "the D²VLM authors' script accepts a first word that is part of the true option's or holds it",
         ),
     },

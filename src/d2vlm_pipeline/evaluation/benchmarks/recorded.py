@@ -42,6 +42,7 @@ def report_record(report: Report) -> dict[str, Any]:
         "protocols": [_otherwise(other) for other in report.others if other.number is None],
         "traps": [_otherwise(other) for other in report.others if other.number is not None],
         "comparison": None if report.comparison is None else _comparison(report.comparison),
+        "tables": scored.tables,
         "unavailable": dict(scored.unavailable),
         "notes": list(scored.notes),
     }

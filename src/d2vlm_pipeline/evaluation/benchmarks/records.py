@@ -105,6 +105,7 @@ class Scored:
         headline: paths of the figures that a summary shows, most telling first.
         unavailable: metric to why it could not be computed here, and the mend.
         notes: one line each, for whoever reads the figures.
+        tables: figures that the public script reports beside its main ones.
     """
 
     metrics: Tree
@@ -114,6 +115,7 @@ class Scored:
     headline: tuple[tuple[str, ...], ...]
     unavailable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    tables: Tree = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

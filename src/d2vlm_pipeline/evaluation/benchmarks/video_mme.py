@@ -41,11 +41,13 @@ class VideoMMERules:
             letter, or whose words, it says.
         unread_leave: an answer that names none leaves the denominator; else it is wrong.
         refuses_surplus: whether predictions given twice, or of no question, are an error.
+        decimals: that figures are rounded to; None for none.
     """
 
     first_capital: bool = False
     unread_leave: bool = False
     refuses_surplus: bool = True
+    decimals: int | None = None
 
 
 def read(files: Files) -> Answers:
@@ -65,21 +67,20 @@ def read(files: Files) -> Answers:
 
 
 def score(answers: Answers, rules: VideoMMERules) -> Scored:
-    """Accuracy by duration and over `all`; under `breakdown` the tables of the published report; percent."""
+    """Accuracy by duration and over `all`, and the tables of the published report; percent."""
     if rules.refuses_surplus:
         answers.refuse_surplus()
     judged = [_judged(item, rules) for item in answers.items]
     by_duration = {name: [one for one in judged if one.item.groups[0] == name] for name in DURATIONS}
     parts = {**{name: part for name, part in by_duration.items() if part}, ALL: judged}
-    metrics: Tree = {name: percent_right(part) for name, part in parts.items()}
-    metrics["breakdown"] = {name: _breakdown(part) for name, part in parts.items()}
     return Scored(
-        metrics=metrics,
+        metrics={name: percent_right(part, rules.decimals) for name, part in parts.items()},
         measures=tuple(accuracy((name,), part) for name, part in parts.items()),
         queries=queries(judged, lambda item: item.groups[3]),
         counts=counts(answers, judged),
         headline=tuple((name,) for name in (ALL, *(name for name in DURATIONS if name in parts))),
         notes=_notes(by_duration),
+        tables={name: _breakdown(part, rules.decimals) for name, part in parts.items()},
     )
 
 
@@ -95,14 +96,13 @@ def _letter(answer: str, options: tuple[str, ...]) -> str | None:
     return None if index is None else _LETTERS[index]
 
 
-def _breakdown(judged: list[Judged]) -> Tree:
+def _breakdown(judged: list[Judged], decimals: int | None) -> Tree:
     """Accuracy by domain, by sub-category and by kind of task, in alphabetical order."""
     found: Tree = {}
     for place, kind in enumerate(BREAKDOWN, start=1):
         names = sorted({one.item.groups[place] for one in judged})
-        found[kind] = {
-            name: percent_right(one for one in judged if one.item.groups[place] == name) for name in names
-        }
+        parts = {name: [one for one in judged if one.item.groups[place] == name] for name in names}
+        found[kind] = {name: percent_right(part, decimals) for name, part in parts.items()}
     return found
 
 
@@ -152,7 +152,7 @@ BENCHMARK: Benchmark[Answers, VideoMMERules] = Benchmark(
     protocols={
         "strict": Protocol(VideoMMERules(), "the option that an answer names by letter or words; else wrong"),
         "official": Protocol(
-            VideoMMERules(first_capital=True, unread_leave=True, refuses_surplus=False),
+            VideoMMERules(first_capital=True, unread_leave=True, refuses_surplus=False, decimals=1),
             "the D²VLM authors' script takes the first capital A to D and leaves out answers without one",
         ),
     },
