@@ -75,7 +75,7 @@ CATALOG = {
     "sft_curves": "08_reporting/sft_curves.json",
     "fpo_curves": "08_reporting/fpo_curves.json",
     "metrics": "08_reporting/metrics.json",
-    "strips": "08_reporting/strips.png",
+    "report": "08_reporting/report.html",
     "promotion_decision": "08_reporting/promotion.json",
     "align.world_clips": "align/01_raw/world",
     "align.raw_annotations": "align/01_raw/annotations.jsonl",

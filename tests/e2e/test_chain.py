@@ -29,7 +29,7 @@ def test_damage_costs_the_damaged_and_is_counted(damaged_run: Project) -> None:
     assert late["sample_id"] == "late" and late["line"] > 0 and "train-0000.mp4" in late["reason"]
 
 
-def test_the_run_goes_on_to_a_champion_and_a_picture(damaged_run: Project) -> None:
+def test_the_run_goes_on_to_a_champion_and_a_report(damaged_run: Project) -> None:
     scores = damaged_run.report("metrics.json")["scores"]
     assert set(scores) == {
         "chance",
@@ -46,7 +46,8 @@ def test_the_run_goes_on_to_a_champion_and_a_picture(damaged_run: Project) -> No
     for system in ("sft", "fpo", "zero_video"):
         assert set(scores[system]["test-iid"]) == {sample["task"] for sample in held_out}
     assert damaged_run.report("promotion.json")["moved"]
-    assert (damaged_run.data / "08_reporting" / "strips.png").read_bytes().startswith(b"\x89PNG")
+    page = (damaged_run.data / "08_reporting" / "report.html").read_text(encoding="utf-8")
+    assert "What fpo answers" in page and "data:image/webp;base64," in page
 
 
 def test_the_champion_answers_on_the_command_line(

@@ -95,13 +95,13 @@ def test_a_curve_without_steps_is_refused(tracking, run_id):
 
 
 def test_files_and_folders_are_logged(tracking, run_id, tmp_path):
-    (tmp_path / "strips.png").write_bytes(b"png")
+    (tmp_path / "curves.png").write_bytes(b"png")
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("html")
-    log_files(tracking, run_id, [tmp_path / "strips.png", tmp_path / "report"], "reports")
+    log_files(tracking, run_id, [tmp_path / "curves.png", tmp_path / "report"], "reports")
     client = tracking_client(tracking)
     found = {item.path for item in client.list_artifacts(run_id, "reports")}
-    assert found == {"reports/strips.png", "reports/report"}
+    assert found == {"reports/curves.png", "reports/report"}
     assert [i.path for i in client.list_artifacts(run_id, "reports/report")] == ["reports/report/index.html"]
     with pytest.raises(UserError, match=r"absent\.png: no such file"):
         log_files(tracking, run_id, [tmp_path / "absent.png"])

@@ -1,4 +1,4 @@
-"""Scoring: answer parsing, metrics by task family, baselines, bootstrap intervals, pictures and tables."""
+"""Scoring: answer parsing, metrics by task family, baselines, bootstrap intervals and tables."""
 
 from d2vlm_pipeline.evaluation.baselines import BASELINES, TILING_TASKS, Baseline
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
@@ -7,8 +7,6 @@ from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions, parse_failu
 from d2vlm_pipeline.evaluation.parsing import ParsedResponse, ParseProblem, option_index, parse_generation
 from d2vlm_pipeline.evaluation.scores import Score, Scores, assemble_metrics, score_system
 from d2vlm_pipeline.evaluation.similarity import SentenceEncoder, default_encoder
-from d2vlm_pipeline.evaluation.strip_page import render_strips
-from d2vlm_pipeline.evaluation.strips import Strip, choose_strips
 from d2vlm_pipeline.evaluation.table import scores_table
 
 __all__ = [
@@ -24,15 +22,12 @@ __all__ = [
     "Score",
     "Scores",
     "SentenceEncoder",
-    "Strip",
     "assemble_metrics",
-    "choose_strips",
     "default_encoder",
     "match_predictions",
     "option_index",
     "parse_failures",
     "parse_generation",
-    "render_strips",
     "score_system",
     "scores_table",
 ]

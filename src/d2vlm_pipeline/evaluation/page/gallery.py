@@ -1,6 +1,7 @@
 """Which answers the gallery shows: of every task and every kind of error the worst, in turns."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,9 @@ def judge(pairs: Sequence[Pair], context: MetricContext) -> list[Judged]:
     judged: list[Judged] = []
     for (task, is_absent), group in groups.items():
         measure = ABSENT_MEASURE if is_absent else MAIN_METRICS[task][0]
-        found = TASK_METRICS[task](group, context).get(measure)
+        # Only where captions are the main measure are they worth a sentence encoder's time.
+        embed = context.embed if measure == "cap_sim" else None
+        found = TASK_METRICS[task](group, replace(context, embed=embed)).get(measure)
         kinds = [kinds_of(pair) for pair in group]
         if found is None:
             measure, scores = "right", np.array([float(of == (Kind.RIGHT,)) for of in kinds])

@@ -15,8 +15,6 @@ from d2vlm_pipeline.evaluation import (
     BASELINES,
     EvaluationConfig,
     assemble_metrics,
-    choose_strips,
-    render_strips,
     score_system,
 )
 from d2vlm_pipeline.evaluation.predictor import Choice, Predictor, SwappedVideo, ZeroVideo
@@ -52,14 +50,12 @@ class AnswerConfig(StrictModel):
         batch_questions: questions decoded together.
         max_new_tokens: longest answer.
         choice: an option is chosen as the likeliest of them, letter and words together, or greedily.
-        strips: clips in the picture of timeline strips.
     """
 
     splits: tuple[str, ...] = ("test-iid",)
     batch_questions: PositiveInt = 96
     max_new_tokens: PositiveInt = 96
     choice: Choice = "likeliest"
-    strips: PositiveInt = 8
 
 
 def held_out(
@@ -182,16 +178,3 @@ def compare_mistakes(
         model.add(by_id[str(prediction.sample_id)], said)
     record = distance_record(operators, model, audit.least_mistakes)
     return record, render_distance(record)
-
-
-def draw_strips(
-    samples: list[Sample],
-    rows: list[VideoRow],
-    predictions: list[Prediction],
-    answering: AnswerConfig,
-    evaluation: EvaluationConfig,
-) -> bytes:
-    """One PNG: truth, evidence and answer on the time line of a few held-out clips."""
-    asked = held_out(samples, answering, evaluation)
-    strips = choose_strips(asked, predictions, durations_of(rows), answering.strips, evaluation.seed)
-    return render_strips(strips, f"{predictions[0].system}: a seeded draw of held-out questions")

@@ -1,4 +1,4 @@
-"""models + held-out samples → predictions, metrics with intervals, timeline strips."""
+"""models + held-out samples → predictions, metrics with intervals, report."""
 
 from functools import partial, update_wrapper
 
@@ -9,10 +9,10 @@ from d2vlm_pipeline.pipelines.evaluation.nodes import (
     View,
     answer_questions,
     compare_mistakes,
-    draw_strips,
     guess_answers,
     score_answers,
 )
+from d2vlm_pipeline.pipelines.evaluation.report import write_report
 from d2vlm_pipeline.pipelines.preferences.nodes import judge_audit
 
 # System, the model that answers, and what it is shown.
@@ -61,7 +61,19 @@ def create_pipeline() -> Pipeline:
                 tags="cpu",
             ),
             Node(
-                draw_strips, [*scored, "fpo_predictions", *config], "strips", name="draw_strips", tags="cpu"
+                write_report,
+                [
+                    *scored,
+                    "metrics",
+                    *config,
+                    "params:report",
+                    "params:decode_limits",
+                    "params:compute",
+                    *(f"{system}_predictions" for system in systems),
+                ],
+                "report",
+                name="write_report",
+                tags="cpu",
             ),
         ]
     )

@@ -1,0 +1,64 @@
+"""The report of a run: everything that was scored, as one page that people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import PositiveInt
+
+from d2vlm_pipeline.annotations import durations_of
+from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.evaluation import EvaluationConfig, default_encoder
+from d2vlm_pipeline.pipelines.config import ComputeConfig
+from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, held_out
+from d2vlm_pipeline.timeline import Prediction, Sample
+from d2vlm_pipeline.video import DecodeLimits, VideoError, VideoRow
+
+MODELS = ("sft", "fpo")
+"""Systems that see the clip; the others on the page are baselines and controls."""
+
+
+class ReportConfig(StrictModel):
+    """What the report shows.
+
+    Attributes:
+        system: whose answers are shown one by one.
+        answers: how many of them, at most; their clips are decoded for the pictures.
+    """
+
+    system: str = "fpo"
+    answers: PositiveInt = 120
+
+
+def write_report(
+    samples: list[Sample],
+    rows: list[VideoRow],
+    metrics: dict[str, Any],
+    answering: AnswerConfig,
+    evaluation: EvaluationConfig,
+    report: ReportConfig,
+    limits: DecodeLimits,
+    compute: ComputeConfig,
+    *predictions: list[Prediction],
+) -> bytes:
+    """The page as UTF-8; equal inputs give equal bytes."""
+    from d2vlm_pipeline.evaluation.page import RunMaterial, judge_answers, render_page, run_page
+    from d2vlm_pipeline.evaluation.page.films import films_of
+
+    material = RunMaterial(
+        samples=held_out(samples, answering, evaluation),
+        predictions={answered[0].system: answered for answered in predictions if answered},
+        durations=durations_of(rows),
+        scores=metrics["scores"],
+        data=metrics["data"],
+        config=evaluation,
+        system=report.system,
+        models=MODELS,
+        embed=default_encoder() if evaluation.caption_similarity else None,
+    )
+    judged, chosen = judge_answers(material, report.answers)
+    shown = {one.pair.sample.video for one in chosen}
+    found = dict(films_of([row for row in rows if row.video in shown], limits, compute.workers))
+    films = {video: film for video, film in found.items() if not isinstance(film, VideoError)}
+    unfilmed = {video: film.message for video, film in found.items() if isinstance(film, VideoError)}
+    return render_page(run_page(material, judged, chosen, films, unfilmed)).encode()
