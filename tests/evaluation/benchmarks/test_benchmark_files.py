@@ -49,6 +49,7 @@ def test_an_empty_or_missing_file_is_refused(load, text: bytes | None, tmp_path:
         (load_list, '[{}, {"a": 1, "a": 2}]', "entry 2: the key 'a' is written more than once"),
         (load_object, '{"v": 1, "w": 2, "v": 3}', "the key 'v' is written more than once"),
         (load_lines, '{"a": 1, "a": 2}', ":1: the key 'a' is written more than once"),
+        (load_object, '{"\\ud800": 1}', "expected text"),
         (load_json, "[" * 200_000, "nested too deeply"),
         (load_json, "[" + "9" * 5000 + "]", "not JSON"),
     ],
@@ -78,6 +79,8 @@ def test_a_damaged_file_is_one_line_with_its_place(load, text, place: str, tmp_p
         ({}, "items"),
         ([], "object"),
         (3, "text"),
+        ("\ud800", "text"),
+        ("\udfff", "label"),
         (1.5, "label"),
     ],
 )

@@ -184,6 +184,12 @@ def test_arguments_that_do_not_go_together_are_one_line(arguments: list[str], wh
     assert_one_line_about(run(*arguments), what)
 
 
+def test_a_report_that_cannot_be_written_is_one_line(answers: Path, tmp_path: Path) -> None:
+    for out in (tmp_path, answers / "report.json"):
+        result = run("--benchmark", "mvbench", "--predictions", answers, "--json", out)
+        assert_one_line_about(result, f"{out}: cannot be written")
+
+
 def test_an_unknown_protocol_is_answered_with_the_known_ones(answers: Path) -> None:
     result = run("--benchmark", "mvbench", "--predictions", answers, "--protocol", "loose")
     assert_one_line_about(result, "mvbench has no protocol 'loose'; one of official, strict")

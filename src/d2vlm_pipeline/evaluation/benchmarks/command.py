@@ -43,8 +43,15 @@ def run(
             raise UserError(f"{path}: no such file; check the path")
     report = score_files(found, files, protocol, other)
     if json is not None:
-        write_text_atomic(json, report_json(report))
+        _write(json, report_json(report))
     yield from report_lines(report)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_text_atomic(path, text)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name a file that can") from None
 
 
 def _truths(

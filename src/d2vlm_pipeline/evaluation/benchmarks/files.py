@@ -7,6 +7,7 @@ JSON object (`p.json: 'v_abc'`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from d2vlm_pipeline.timeline import LineError, scan_lines
 
 _MAX_FILE_MB = 4096
 _MEND = "correct it"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ class Row:
 
     @property
     def text(self) -> str:
-        """The value as text.
+        """The value as text that can be written out again.
 
         Raises:
-            UserError: it is none.
+            UserError: it is none, or holds half a surrogate pair, which no file can.
         """
-        if not isinstance(self.value, str):
+        if not isinstance(self.value, str) or not _is_unicode(self.value):
             raise self.error(f"expected text, got {shown(self.value)}")
         return self.value
 
@@ -112,7 +114,7 @@ class Row:
         Raises:
             UserError: it is neither.
         """
-        return self.value if isinstance(self.value, str) else str(self.integer)
+        return self.text if isinstance(self.value, str) else str(self.integer)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -198,7 +200,8 @@ def load_object(path: Path, key: str | None = None) -> list[Row]:
         for found in object_entries(path, _MAX_FILE_MB, key):
             if isinstance(found, Fault):
                 raise Row(_entry(path, found.line), None).error(found.reason, "keep one of them")
-            rows.append(Row(f"{path}: {shown(found[1])}", found[2], found[1]))
+            place = f"{path}: {shown(found[1])}"
+            rows.append(Row(place, found[2], Row(place, found[1]).text))
     return _some(rows, path)
 
 
@@ -254,6 +257,10 @@ def shown(value: object, limit: int = 60) -> str:
         return "an integer of more than 60 digits"  # which Python may refuse to write out
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 def _entry(path: Path, number: int) -> str:
