@@ -1,6 +1,7 @@
 """What holds for the report of every benchmark, whatever it scores."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from conformance.public import public_file
 from conformance.scoring import PUBLIC, score
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation.benchmarks import REGISTRY, find_benchmark
 from d2vlm_pipeline.evaluation.benchmarks.figures import label, leaf
-from d2vlm_pipeline.evaluation.benchmarks.records import Files
+from d2vlm_pipeline.evaluation.benchmarks.records import Files, Scored
 
 SCORED = sorted(set(REGISTRY) & set(PUBLIC))
 ROUNDED = {"video-mme": 0.051}  # publishes one decimal, others two at least
@@ -42,6 +44,69 @@ def test_figures_are_what_their_statistics_add_up_to(name: str) -> None:
                 total = measure.unit * measure.contribution.total
             wanted = pytest.approx(total, abs=ROUNDED.get(name, 0.0051)) if np.isfinite(total) else None
             assert value == wanted, label(measure.path)
+
+
+def reordered(text: str, suffix: str) -> str:
+    """The same predictions the other way round: lines of a file, entries of a list, keys of an object."""
+    if suffix == ".jsonl":
+        return "\n".join(reversed(text.splitlines()))
+    value = json.loads(text)
+    if isinstance(value, list):
+        return json.dumps(value[::-1])
+    turned = {key: value[key] for key in reversed(value)}
+    return json.dumps({key: _turned(part) for key, part in turned.items()})
+
+
+def _turned(part: Any) -> Any:
+    """An object of objects the other way round; what else stands there as it is."""
+    if isinstance(part, dict) and all(isinstance(inner, list | dict) for inner in part.values()):
+        return dict(reversed(part.items()))
+    return part
+
+
+def twice(text: str, suffix: str) -> str:
+    """The same predictions with the first of them once more."""
+    if suffix == ".jsonl":
+        return f"{text.splitlines()[0]}\n{text}"
+    value = json.loads(text)
+    if isinstance(value, list):
+        return json.dumps([*value, value[0]])
+    outer = value.get("results", value)
+    key, entry = next(iter(outer.items()))
+    again = f"{json.dumps(key)}: {json.dumps(entry)}"
+    return json.dumps(value).replace(again, f"{again}, {again}", 1)
+
+
+def changed_copy(name: str, folder: Path, change: Callable[[str, str], str]) -> Files:
+    files = PUBLIC[name]
+    source, copy = public_file(files.folder, files.predictions), folder / files.predictions
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        target = copy / path.name if source.is_dir() else copy
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(change(path.read_text(encoding="utf-8"), path.suffix), encoding="utf-8")
+    return Files(copy, tuple(public_file(files.folder, truth) for truth in files.truths))
+
+
+def strict(name: str, files: Files) -> Scored:
+    benchmark = find_benchmark(name)
+    return benchmark.score(benchmark.read(files), benchmark.protocols["strict"].rules)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_the_order_of_predictions_is_nothing(name: str, tmp_path: Path) -> None:
+    as_given = strict(name, changed_copy(name, tmp_path, lambda text, _: text))
+    turned = strict(name, changed_copy(name, tmp_path, reordered))
+    assert turned.counts == as_given.counts and turned.headline == as_given.headline
+    for path in as_given.headline:
+        assert leaf(turned.metrics, path) == pytest.approx(leaf(as_given.metrics, path), abs=1e-9), path
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_prediction_given_twice_is_an_error(name: str, tmp_path: Path) -> None:
+    files = changed_copy(name, tmp_path, twice)
+    with pytest.raises(UserError) as caught:
+        strict(name, files)
+    assert str(files.predictions) in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SCORED)

@@ -136,4 +136,4 @@ def _digests(files: Files, other: Path | None) -> dict[str, tuple[tuple[str, str
 
 
 def _files_of(path: Path) -> list[Path]:
-    return sorted(path.glob("*.json")) if path.is_dir() else [path]
+    return sorted(path.glob("*.json*")) if path.is_dir() else [path]
