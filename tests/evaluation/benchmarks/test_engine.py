@@ -228,7 +228,7 @@ def test_a_report_says_where_it_comes_from(tmp_path: Path) -> None:
     file = {"file": "p.jsonl", "sha256": digest}
     assert record["digests"] == {"predictions": [file], "compare": [file]}
     assert record["protocol"] == "strict" and record["benchmark"] == "toy"
-    assert set(record["version"]) == {"package", "scoring"}
+    assert set(record["version"]) == {"package", "scoring", "parser"}
     assert record["bootstrap"] == {"unit": "video", "resamples": 200, "confidence": 0.95, "seed": 0}
     assert record["counts"] == {
         "queries": 30,

@@ -65,7 +65,15 @@ def test_splits_are_pooled_by_task_and_shown_apart(tmp_path: Path) -> None:
 def test_a_split_that_nobody_answered_is_left_out_and_said_so(tmp_path: Path) -> None:
     found = score(tmp_path, PREDICTIONS, [*SAMPLES, sample("tvg", key="t", split="train")])
     assert found.counts.queries == 5
-    assert found.notes == ("split train: none of its 1 samples was answered, it is left out",)
+    assert found.notes[-1] == "split train: none of its 1 samples was answered, it is left out"
+
+
+def test_what_answered_is_noted_and_a_mixture_is_seen(tmp_path: Path) -> None:
+    mixed = [*PREDICTIONS[:2], PREDICTIONS[2].model_copy(update={"system": "prior"})]
+    assert score(tmp_path, mixed, SAMPLES).notes == (
+        "1 answers of prior: model m (d), seed 0, decoding {}",
+        "2 answers of sft: model m (d), seed 0, decoding {}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from d2vlm_pipeline.evaluation.benchmarks.quirks import Otherwise, otherwise
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark, Files, Scored
 from d2vlm_pipeline.evaluation.benchmarks.slices import Sliced, slice_scores
 from d2vlm_pipeline.evaluation.bootstrap import estimates
+from d2vlm_pipeline.evaluation.reading import PARSER_VERSION
 
 SCORING_VERSION = 1
 """Raised whenever the same files may come out with other figures."""
@@ -60,7 +61,11 @@ class Report:
     settings: Settings
     comparison: Comparison | None = None
     versions: Mapping[str, str | int] = field(
-        default_factory=lambda: {"package": __version__, "scoring": SCORING_VERSION}
+        default_factory=lambda: {
+            "package": __version__,
+            "scoring": SCORING_VERSION,
+            "parser": PARSER_VERSION,
+        }
     )
 
 

@@ -4,14 +4,14 @@ Both are JSON lines (Prediction, Sample). The figures are those of the evaluatio
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from pydantic import BaseModel
 
-from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts import UserError, canonical_json
 from d2vlm_pipeline.evaluation.benchmarks.files import Row, unique
 from d2vlm_pipeline.evaluation.benchmarks.records import (
     Benchmark,
@@ -88,11 +88,26 @@ def score(records: Records, rules: GroundedRules) -> Scored:
         queries=tuple(_query(pair) for pair in records.pairs),
         counts=_counts(records.pairs),
         headline=tuple(path for path in main if path in paths),
-        notes=tuple(
-            f"split {split}: none of its {count} samples was answered, it is left out"
-            for split, count in records.left_out
-        ),
+        notes=(*_systems(records.pairs), *_left_out(records)),
     )
+
+
+def _systems(pairs: Sequence[Pair]) -> Iterator[str]:
+    """What answered, and how; more than one line where a file mixes systems."""
+    said = [pair.prediction for pair in pairs if pair.prediction is not None]
+    for (system, name, digest, seed, decoding), count in sorted(Counter(map(_origin, said)).items()):
+        yield f"{count} answers of {system}: model {name} ({digest[:12]}), seed {seed}, decoding {decoding}"
+
+
+def _origin(prediction: Prediction) -> tuple[str, str, str, int, str]:
+    model = prediction.model
+    decoding = canonical_json(prediction.decoding)
+    return prediction.system, model.name, model.digest, prediction.seed, decoding
+
+
+def _left_out(records: Records) -> Iterator[str]:
+    for split, count in records.left_out:
+        yield f"split {split}: none of its {count} samples was answered, it is left out"
 
 
 def _measures(path: tuple[str, ...], task: str, pairs: Sequence[Pair], rules: GroundedRules) -> list[Measure]:
