@@ -1,0 +1,232 @@
+"""What happens when: dvc and slc, events with captions."""
+
+import random
+import string
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import THRESHOLDS, Figure, Part, mean_of
+from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Item
+from d2vlm_pipeline.evaluation.benchmarks.etbench.located import overlaps, reaching
+from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
+from d2vlm_pipeline.evaluation.benchmarks.etbench.said import described_of, scores_evidence
+from d2vlm_pipeline.evaluation.benchmarks.records import Span
+from d2vlm_pipeline.evaluation.captions import bleu, cider, rouge_l
+from d2vlm_pipeline.evaluation.contributions import Embed, f1_of_means
+from d2vlm_pipeline.evaluation.overlap import Floats
+from d2vlm_pipeline.evaluation.reading import Described
+
+Tokenize = Callable[[Sequence[str]], list[str]]
+MeteorGroups = Callable[[Sequence[str], Sequence[str], Sequence[int]], Floats]
+"""References, candidates and groups to METEOR of each group."""
+
+_MOST_EVENTS = 1000  # of an answer, in the public scripts
+_TINY = 1e-8
+_SEED = 0
+# The reference of a caption that found no event: a word that no caption has.
+_NO_EVENT = "z" * 20
+
+
+@dataclass(frozen=True)
+class CaptionTools:
+    """What caption metrics are made with; without `meteor` METEOR is left out."""
+
+    embed: Embed
+    tokenize: Tokenize
+    meteor: MeteorGroups | None
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Captions beside the captions of the events they met, at one threshold after another.
+
+    Attributes:
+        group_M: place of the threshold times the videos, and the video.
+        met_M: whether the reference is that of an event.
+    """
+
+    candidates: tuple[str, ...]
+    references: tuple[str, ...]
+    group_M: NDArray[np.intp]
+    met_M: NDArray[np.bool_]
+
+
+def described_part(
+    task: str, source: str, items: Sequence[Item], rules: ETBenchRules, tools: CaptionTools
+) -> Part:
+    """dvc, slc: `F1` of the events, and metrics of the captions that met one."""
+    found = [described_of(item, rules) for item in items]
+    counted = _counted(items, found, rules)
+    said = [one.spans[: _MOST_EVENTS if rules.by_video else None] for one in found]
+    figures = _detection(items, said, counted, rules, "")
+    if scores_evidence(items, rules):
+        figures += _detection(items, [one.evidence for one in found], counted, rules, "_evi")
+    # The scripts go through a set of names, so who gets which random string changes from process to process.
+    # A checksum scatters the names as a set does, and always alike.
+    videos = [place for place, counts in enumerate(counted) if counts]
+    videos.sort(key=lambda place: zlib.crc32(items[place].video.encode()))
+    matches = _matches([items[place] for place in videos], [found[place] for place in videos], rules)
+    for name, values in _caption_metrics(matches, len(videos), rules, tools).items():
+        values_R = np.zeros(len(items))
+        values_R[videos] = values
+        figures.append(mean_of(name, values_R, counted if rules.captions_parsed_only else None))
+    return Part(
+        task=task,
+        source=source,
+        items=tuple(items),
+        figures=tuple(figures),
+        read=tuple(bool(one.spans) for one in found),
+        said=tuple(one.spans for one in found),
+        failed=sum(not one.spans for one in found),
+    )
+
+
+def _counted(items: Sequence[Item], found: Sequence[Described], rules: ETBenchRules) -> list[bool]:
+    """Whether each answer is scored: it could be read, and is not replaced by a later one on its video."""
+    last = {items[place].video: place for place, one in enumerate(found) if one.spans}
+    return [
+        bool(one.spans) and (not rules.by_video or last[item.video] == place)
+        for place, (item, one) in enumerate(zip(items, found, strict=True))
+    ]
+
+
+def _detection(
+    items: Sequence[Item],
+    said: Sequence[Sequence[Span]],
+    counted: Sequence[bool],
+    rules: ETBenchRules,
+    suffix: str,
+) -> list[Figure]:
+    """`F1@τ` of mean precision and mean recall over all questions, and `F1`, their mean."""
+    levels = len(THRESHOLDS)
+    rows = np.zeros((len(items), 2 * levels + 1))
+    rows[:, -1] = 1.0
+    for row, item, spans, counts in zip(rows, items, said, counted, strict=True):
+        if counts and spans:
+            hit_PGT = _above(_overlaps(spans, item.truth, rules), rules)
+            row[:levels] = hit_PGT.any(axis=1).mean(axis=0)
+            row[levels:-1] = hit_PGT.any(axis=0).mean(axis=0)
+    by_threshold = [
+        Figure(f"F1{suffix}@{threshold:g}", rows[:, [place, levels + place, -1]], f1_of_means)
+        for place, threshold in enumerate(THRESHOLDS)
+    ]
+    return [*by_threshold, Figure("F1" + suffix, rows, f1_of_means)]
+
+
+def _overlaps(said: Sequence[Span], truth: Sequence[Span], rules: ETBenchRules) -> Floats:
+    """IoU [P, G]; the scripts take the smaller of hull and lengths for the union, and add a trifle."""
+    if not rules.hull_overlap:
+        return overlaps(said, truth, single=False)
+    pred_P2, true_G2 = np.array(said, dtype=np.float64), np.array(truth, dtype=np.float64)
+    inter, hull = (
+        np.minimum(pred_P2[:, None, 1], true_G2[:, 1]) - np.maximum(pred_P2[:, None, 0], true_G2[:, 0]),
+        np.maximum(pred_P2[:, None, 1], true_G2[:, 1]) - np.minimum(pred_P2[:, None, 0], true_G2[:, 0]),
+    )
+    lengths = (pred_P2[:, 1] - pred_P2[:, 0])[:, None] + (true_G2[:, 1] - true_G2[:, 0])
+    return np.maximum(inter, 0.0) / (np.minimum(hull, lengths) + _TINY)
+
+
+def _above(iou_PG: Floats, rules: ETBenchRules) -> NDArray[np.bool_]:
+    """Whether an overlap counts for F1 at each threshold [P, G, T]."""
+    return iou_PG[..., None] > np.asarray(THRESHOLDS) if rules.hull_overlap else reaching(iou_PG, rules)
+
+
+def _matches(
+    items: Sequence[Item], found: Sequence[Described], rules: ETBenchRules
+) -> Matches:
+    draw = random.Random(_SEED)
+    candidates: list[str] = []
+    references: list[str] = []
+    groups: list[int] = []
+    met: list[bool] = []
+    most = _MOST_EVENTS if rules.by_video else None
+    ious = [_overlaps(one.spans[:most], item.truth, rules) for item, one in zip(items, found, strict=True)]
+    slack = 0.0 if rules.hull_overlap else 1e-9
+    for place, threshold in enumerate(THRESHOLDS):
+        for video, (item, one, iou_PG) in enumerate(zip(items, found, ious, strict=True)):
+            for caption, hits_G in zip(one.captions, iou_PG >= threshold - slack, strict=False):
+                partners = [item.captions[event] for event in np.flatnonzero(hits_G)]
+                met += [True] * len(partners) or [False]
+                references += partners or [_nobody(rules, draw)]
+                candidates += [caption] * max(1, len(partners))
+                groups += [place * len(items) + video] * max(1, len(partners))
+    return Matches(tuple(candidates), tuple(references), np.array(groups, dtype=np.intp), np.array(met, bool))
+
+
+def _nobody(rules: ETBenchRules, draw: random.Random) -> str:
+    """What a caption without event is compared with: where the scripts do so, 10 to 20 random letters."""
+    if not rules.random_references:
+        return _NO_EVENT
+    return "".join(draw.choice(string.ascii_lowercase) for _ in range(draw.randint(10, 20)))
+
+
+def _caption_metrics(
+    matches: Matches, videos: int, rules: ETBenchRules, tools: CaptionTools
+) -> dict[str, Floats]:
+    """By name, the mean over thresholds of each video's score [V]."""
+    if not videos:
+        return {}
+    said, true = _tokens(matches.candidates, tools), _tokens(matches.references, tools)
+    count = videos * len(THRESHOLDS)
+    group_M = matches.group_M
+    # Only events are references to a careful reader: a caption without one is like nothing.
+    met_M = matches.met_M | rules.random_references
+    items_G = np.maximum(np.bincount(group_M, minlength=count), 1)
+
+    def by_group(values_M: Floats) -> Floats:
+        return np.bincount(group_M, values_M * met_M, count) / items_G
+
+    bleu_G4 = bleu([[text] for text in true], said, group_M.tolist())
+    scores = {f"Bleu_{order}": values_G for order, values_G in enumerate(bleu_G4.T, start=1)}
+    if tools.meteor is not None:
+        scores["METEOR"] = tools.meteor(true, said, group_M.tolist())
+    pairs, pair_M = _distinct(said, true)
+    scores["ROUGE_L"] = by_group(rouge_l([[t] for _, t in pairs], [s for s, _ in pairs])[pair_M])
+    scores["CIDEr"] = by_group(_cider(true, said, group_M, met_M))
+    if not rules.captions_parsed_only:
+        scores["CIDEr_corpus"] = by_group(_cider(true, said, group_M // videos, met_M))
+    scores["SentSim"] = by_group(_similarity(pairs, tools.embed)[pair_M])
+    return {name: values_G.reshape(-1, videos).mean(axis=0) for name, values_G in scores.items()}
+
+
+def _tokens(texts: Sequence[str], tools: CaptionTools) -> list[str]:
+    distinct = sorted({_ascii(text) for text in texts})
+    tokens = dict(zip(distinct, tools.tokenize(distinct), strict=True))
+    return [tokens[_ascii(text)] for text in texts]
+
+
+def _ascii(text: str) -> str:
+    """The text with a blank for every other character, as the scripts hand it to their tokeniser."""
+    return text if text.isascii() else "".join(char if char.isascii() else " " for char in text)
+
+
+def _distinct(said: Sequence[str], true: Sequence[str]) -> tuple[list[tuple[str, str]], NDArray[np.intp]]:
+    """Every pair once, and for each match the place of its pair: most recur at every threshold."""
+    place: dict[tuple[str, str], int] = {}
+    pair_M = [place.setdefault(pair, len(place)) for pair in zip(said, true, strict=True)]
+    return list(place), np.array(pair_M, dtype=np.intp)
+
+
+def _cider(
+    true: Sequence[str], said: Sequence[str], group_M: NDArray[np.intp], met_M: NDArray[np.bool_]
+) -> Floats:
+    """CIDEr-D of each match that has a reference, rarity by the references of its group; 0 of the others."""
+    values_M = np.zeros(len(said))
+    places = np.flatnonzero(met_M).tolist()
+    if places:
+        groups = np.unique(group_M[places], return_inverse=True)[1].tolist()
+        values_M[places] = cider([[true[i]] for i in places], [said[i] for i in places], groups)
+    return values_M
+
+
+def _similarity(pairs: Sequence[tuple[str, str]], embed: Embed) -> Floats:
+    """Product of the unit vectors of both texts of each pair."""
+    texts = sorted({text for pair in pairs for text in pair})
+    row = {text: place for place, text in enumerate(texts)}
+    vectors_ND = embed(texts)
+    said, true = ([row[pair[side]] for pair in pairs] for side in (0, 1))
+    return np.asarray((vectors_ND[said] * vectors_ND[true]).sum(axis=1))

@@ -1,0 +1,106 @@
+"""Figures of one source, each as what every question adds to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Item
+from d2vlm_pipeline.evaluation.benchmarks.records import Measure, Span
+from d2vlm_pipeline.evaluation.contributions import Combine, Contribution
+from d2vlm_pipeline.evaluation.overlap import Floats
+
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: statistics [R, S] of each question, and how their sums make it, a share."""
+
+    name: str
+    stats_RS: Floats
+    combine: Combine = field(repr=False)
+
+    @property
+    def value(self) -> float:
+        """The figure; 0 where nothing counts."""
+        value = float(self.combine(self.stats_RS.sum(axis=0)))
+        return value if np.isfinite(value) else 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found about one source of a task.
+
+    Attributes:
+        read: of each question, whether its answer could be read.
+        said: of each question, the intervals it was read as.
+        failed: what the public scripts count as failed.
+        extras: counts that only the public scripts report, and metrics that could not be computed.
+    """
+
+    task: str
+    source: str
+    items: tuple[Item, ...]
+    figures: tuple[Figure, ...]
+    read: tuple[bool, ...]
+    said: tuple[tuple[Span, ...], ...]
+    failed: int
+    extras: Mapping[str, float | None] = field(default_factory=dict)
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure of that name."""
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+
+def share(sums: Floats) -> Floats:
+    """Sum of values by their count; undefined without any."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def mean_of(name: str, values: Sequence[float] | Floats, counts: Sequence[bool] | None = None) -> Figure:
+    """Mean of one value a question, over those that count."""
+    values_R = np.asarray(values, dtype=np.float64)
+    counts_R = np.ones(len(values_R)) if counts is None else np.asarray(counts, dtype=np.float64)
+    return Figure(name, np.stack([values_R * counts_R, counts_R], axis=1), share)
+
+
+def at_thresholds(name: str, values_RT: Floats, mean: str) -> list[Figure]:
+    """`name@τ` for each threshold, and their mean under its own name."""
+    by_threshold = [
+        mean_of(f"{name}@{threshold:g}", values_RT[:, place]) for place, threshold in enumerate(THRESHOLDS)
+    ]
+    return [*by_threshold, mean_of(mean, values_RT.mean(axis=1))]
+
+
+def measure(path: tuple[str, ...], items: Sequence[Item], figure: Figure, unit: float = 1.0) -> Measure:
+    """The figure as intervals and comparisons take it."""
+    contribution = Contribution(
+        clips=tuple(item.video for item in items),
+        stats_RS=figure.stats_RS,
+        combine=figure.combine,
+        unparsed=0,
+    )
+    return Measure(path, tuple(item.name for item in items), contribution, unit)
+
+
+def mean_over_sources(figures: Sequence[Figure]) -> Figure:
+    """Mean of a task's figure over its sources, each on columns of its own; sources without rows are out."""
+    widths = [figure.stats_RS.shape[1] for figure in figures]
+    ends = np.cumsum(widths).tolist()
+    starts = [end - width for end, width in zip(ends, widths, strict=True)]
+    rows = [
+        np.pad(figure.stats_RS, ((0, 0), (start, ends[-1] - end)))
+        for figure, start, end in zip(figures, starts, ends, strict=True)
+    ]
+
+    def combine(sums: Floats) -> Floats:
+        parts = np.stack(
+            [figure.combine(sums[..., a:b]) for figure, a, b in zip(figures, starts, ends, strict=True)]
+        )
+        defined = np.isfinite(parts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(defined, parts, 0.0).sum(axis=0) / defined.sum(axis=0))
+
+    return Figure(figures[0].name, np.concatenate(rows), combine)
