@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from d2vlm_pipeline.artifacts import UserError, canonical_json
 from d2vlm_pipeline.evaluation.benchmarks.files import Row, unique
@@ -94,15 +94,20 @@ def score(records: Records, rules: GroundedRules) -> Scored:
 
 def _systems(pairs: Sequence[Pair]) -> Iterator[str]:
     """What answered, and how; more than one line where a file mixes systems."""
-    said = [pair.prediction for pair in pairs if pair.prediction is not None]
-    for (system, name, digest, seed, decoding), count in sorted(Counter(map(_origin, said)).items()):
-        yield f"{count} answers of {system}: model {name} ({digest[:12]}), seed {seed}, decoding {decoding}"
+    groups: dict[tuple[str, str, int], list[Prediction]] = {}
+    for said in (pair.prediction for pair in pairs):
+        if said is not None:
+            model = f"{said.model.name} ({said.model.digest[:12]})"
+            groups.setdefault((said.system, model, said.seed), []).append(said)
+    for (system, model, seed), answers in sorted(groups.items()):
+        decoding = canonical_json(_shared([answer.decoding for answer in answers]))
+        yield f"{len(answers)} answers of {system}: model {model}, seed {seed}, decoding {decoding}"
 
 
-def _origin(prediction: Prediction) -> tuple[str, str, str, int, str]:
-    model = prediction.model
-    decoding = canonical_json(prediction.decoding)
-    return prediction.system, model.name, model.digest, prediction.seed, decoding
+def _shared(settings: Sequence[dict[str, JsonValue]]) -> dict[str, JsonValue]:
+    """What is the same in all of them: how an answer ended, say, is its own affair."""
+    first = settings[0]
+    return {key: first[key] for key in first if all(other.get(key) == first[key] for other in settings)}
 
 
 def _left_out(records: Records) -> Iterator[str]:
