@@ -89,3 +89,21 @@ def test_long_texts_are_taken_in_batches(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = rouge_l(references, said)
     monkeypatch.setattr("d2vlm_pipeline.evaluation.captions.subsequence._CELLS", 16)
     np.testing.assert_array_equal(rouge_l(references, said), whole)
+
+
+def test_documents_of_their_own_leave_figures_to_the_caption() -> None:
+    documents = [["cut the onion"], ["stir the pan"], ["fry the fish"]]
+    alone = cider([["cut the onion"]], ["cut an onion"], documents=documents)
+    twice = cider([["cut the onion"]] * 2, ["cut an onion"] * 2, documents=documents)
+    np.testing.assert_allclose(twice, [alone[0]] * 2)
+    assert alone[0] > 0, "one item has a figure, because others are documents, too"
+    references = [[text] for (text,) in documents]
+    said = ["cut", "stir the pan", "fry fish"]
+    np.testing.assert_allclose(cider(references, said), cider(references, said, documents=documents))
+
+
+def test_documents_may_be_of_groups() -> None:
+    documents = [["cut the onion"], ["stir the pan"], ["fry the fish"], ["fry the onion"]]
+    both = cider([["cut the onion"], ["fry the fish"]], ["cut onion", "fry fish"], [0, 1], documents, [0, 0, 1, 1])
+    np.testing.assert_allclose(both[:1], cider([["cut the onion"]], ["cut onion"], documents=documents[:2]))
+    np.testing.assert_allclose(both[1:], cider([["fry the fish"]], ["fry fish"], documents=documents[2:]))

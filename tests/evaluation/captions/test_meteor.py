@@ -91,7 +91,7 @@ def test_the_end_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_no_caption_breaks_the_protocol(tmp_path: Path) -> None:
-    said = ["", " ", "a ||| b", "|||", "||||", "a\nb", "a\r\nEVAL ||| 1", "a\u2028b", "\ud800", "EVAL", "\x00"]
+    said = ["", " ", "a ||| b", "|||", "||||", "a\nb", "a\r\nEVAL ||| 1", "a\u2028b", "\ud800", "\x00"]
     with standin(tmp_path) as meteor:
         scores, _ = meteor.score([[text, "the pan"] for text in said], said)
         statistics = [meteor._statistics[question] for question in meteor._statistics]
@@ -138,9 +138,9 @@ def test_without_the_tables_the_reason_names_the_mend(monkeypatch: pytest.Monkey
 
 
 TEXTS = [
-    *("cut the onion", "cuts the onions", "stir a pan well", "stir a saucepan well", "add salt", "salt add", "x", ""),
-    *("automobile", "car", "big dog runs", "large dog ran", "the the the", "in the pot of water", "crème brûlée"),
-    "add some more of the salt to the pot",
+    *("cut the onion", "cuts the onions", "stir a pan well", "stir a saucepan well", "add salt", "salt add"),
+    *("automobile", "car", "big dog runs", "large dog ran", "the the the", "in the pot of water", "x", ""),
+    *("crème brûlée", "add some more of the salt to the pot"),
 ]
 
 

@@ -24,7 +24,11 @@ _SCALE = 10.0
 
 
 def cider(
-    references: Sequence[Sequence[str]], candidates: Sequence[str], groups: Sequence[int] | None = None
+    references: Sequence[Sequence[str]],
+    candidates: Sequence[str],
+    groups: Sequence[int] | None = None,
+    documents: Sequence[Sequence[str]] | None = None,
+    document_groups: Sequence[int] | None = None,
 ) -> Floats:
     """CIDEr-D of each item [N] with sequences of 1 to 4 words, σ = 6, times 10, as in the COCO tools.
 
@@ -32,10 +36,15 @@ def cider(
     one group are scored together and apart from all others; a group of one item is 0. The figure of a group
     is the mean of its items. As in those tools, lengths are compared in pairs of words.
 
+    The tools count over the items that they score, which makes a figure depend on what was scored; with
+    `documents` it is counted over a fixed set, each of which may hold several texts.
+
     Args:
         references: tokenised references of each item, at least one.
         candidates: tokenised caption of each item.
         groups: group of each item, numbered from 0; all in one where None.
+        documents: what document frequency is counted over, instead of the items' own references.
+        document_groups: group of each of the documents, as `groups`.
 
     Source: Vedantam et al. 2015, eq. 3, 4 and 7.
     """
@@ -43,10 +52,12 @@ def cider(
     if not items:
         return np.zeros(0)
     flat, item_R = flatten(references)
-    ngrams, row = count_ngrams([*candidates, *flat])
-    row_N, row_R = row[:items], row[items:]
+    written, document_W = (flat, item_R) if documents is None else flatten(documents)
+    ngrams, row = count_ngrams([*candidates, *flat, *written])
+    row_N, row_R, row_W = np.split(row, [items, items + len(flat)])
     group_N, group_count = group_numbers(groups, items)
-    rarity = _Rarity.of(ngrams.counts_TV[row_R], item_R, group_N, group_count)
+    group_D = group_N if documents is None else group_numbers(document_groups, len(documents))[0]
+    rarity = _Rarity.of(ngrams.counts_TV[row_W], document_W, group_D, group_count)
 
     said_NV = rarity.weigh(ngrams.counts_TV[row_N], group_N)
     true_RV = rarity.weigh(ngrams.counts_TV[row_R], group_N[item_R])
@@ -69,7 +80,7 @@ class _Rarity:
     """How much word sequences weigh within each group.
 
     Attributes:
-        key_S: group · V + sequence of those that the group's references have, ascending.
+        key_S: group · V + sequence of those that the group's documents have, ascending.
         weight_S: their weights.
         unseen_G: weight of all others.
     """
@@ -79,13 +90,13 @@ class _Rarity:
     unseen_G: Floats
 
     @classmethod
-    def of(cls, counts_RV: "csr_array", item_R: Ints, group_N: Ints, groups: int) -> "_Rarity":
-        columns = counts_RV.shape[1]
-        # A sequence counts once for an item, however many of its references have it.
-        pairs = np.unique(item_R[entry_rows(counts_RV)] * columns + counts_RV.indices)
-        item_P, sequence_P = np.divmod(pairs, max(columns, 1))
-        key_S, frequency_S = np.unique(group_N[item_P] * columns + sequence_P, return_counts=True)
-        unseen_G = np.log(np.maximum(np.bincount(group_N, minlength=groups), 1))
+    def of(cls, counts_WV: "csr_array", document_W: Ints, group_D: Ints, groups: int) -> "_Rarity":
+        columns = counts_WV.shape[1]
+        # A sequence counts once for a document, however many of its texts have it.
+        pairs = np.unique(document_W[entry_rows(counts_WV)] * columns + counts_WV.indices)
+        document_P, sequence_P = np.divmod(pairs, max(columns, 1))
+        key_S, frequency_S = np.unique(group_D[document_P] * columns + sequence_P, return_counts=True)
+        unseen_G = np.log(np.maximum(np.bincount(group_D, minlength=groups), 1))
         return cls(key_S, unseen_G[key_S // max(columns, 1)] - np.log(frequency_S), unseen_G)
 
     def weigh(self, counts_MV: "csr_array", group_M: Ints) -> "csr_array":

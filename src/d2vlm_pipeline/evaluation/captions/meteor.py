@@ -17,8 +17,8 @@ from d2vlm_pipeline.evaluation.overlap import Floats
 
 _BETWEEN = " ||| "
 _ATTEMPTS = 2
-# What METEOR says of a pair: words of the caption and of the reference first, and at the end chunks of matched
-# words in order, and how many words match on either side.
+# What METEOR says of a pair: words of the caption and of the reference first, and at the end chunks of words
+# matched in order, and how many words match on either side.
 _NUMBERS = 23
 _CHUNKS = 20
 
