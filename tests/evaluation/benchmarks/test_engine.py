@@ -190,6 +190,14 @@ def test_other_rules_say_what_they_would_change_and_why(tmp_path: Path) -> None:
     assert official.scored.metrics == {"mean": 100.0}
 
 
+def test_a_protocol_of_two_names_is_mentioned_once(tmp_path: Path) -> None:
+    alias = replace(TOY, protocols={**TOY.protocols, "official:toy": TOY.protocols["official"]})
+    path = written(tmp_path / "p.jsonl", ROWS)
+    for chosen, others in {"strict": ["official", "official"], "official:toy": ["strict"]}.items():
+        report = score_files(alias, Files(path), chosen, settings=FEW)
+        assert [other.protocol for other in report.others] == others
+
+
 def test_rules_that_change_nothing_say_so(tmp_path: Path) -> None:
     report = scored(written(tmp_path / "p.jsonl", [("a", "v", 1.0)]))
     assert report.others[1].line == "official would not differ here, although zeros leave the mean"

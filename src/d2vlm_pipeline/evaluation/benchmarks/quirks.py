@@ -53,7 +53,12 @@ class Otherwise:
 
 def otherwise(benchmark: Benchmark[Any, Any], material: Any, chosen: str, scored: Scored) -> list[Otherwise]:
     """What every other protocol and, where `strict` was chosen, every known quirk would make of the files."""
-    protocols = [(name, protocol) for name, protocol in benchmark.protocols.items() if name != chosen]
+    seen = [benchmark.protocols[chosen].rules]
+    protocols = []
+    for name, protocol in benchmark.protocols.items():
+        if protocol.rules not in seen:  # a protocol may have two names
+            seen.append(protocol.rules)
+            protocols.append((name, protocol))
     traps = benchmark.traps if chosen == "strict" else ()
     wanted: list[tuple[str, int | None, Protocol[Any] | Trap[Any]]] = [
         *((name, None, protocol) for name, protocol in protocols),
