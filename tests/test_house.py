@@ -44,7 +44,7 @@ COMMANDS = {
     "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
     "d2vlm score": [
-        *("--benchmark", "--compare", "--ground-truth", "--json", "--list"),
+        *("--benchmark", "--compare", "--ground-truth", "--html", "--json", "--list"),
         *("--predictions", "--protocol", "--references"),
     ],
 }

@@ -91,6 +91,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--references", type=_FILE, multiple=True, help="Instead, one of several sets of references.")
 @click.option("--protocol", default="strict", show_default=True, help="Rules to score by: --list names them.")
 @click.option("--json", "json_", type=_FILE, help="File to write the whole report to.")
+@click.option("--html", type=_FILE, help="File to write the report to as a page for people.")
 @click.option("--compare", type=_FILE, help="Other predictions on the same truth: a paired comparison.")
 @click.option("--list", "is_list", is_flag=True, help="Say which benchmarks and protocols there are.")
 def score(
@@ -100,6 +101,7 @@ def score(
     references: tuple[Path, ...],
     protocol: str,
     json_: Path | None,
+    html: Path | None,
     compare: Path | None,
     is_list: bool,
 ) -> None:
@@ -112,7 +114,8 @@ def score(
     if is_list:
         lines = command.list_benchmarks()
     else:
-        lines = command.run(benchmark, predictions, ground_truth, references, protocol, json_, compare)
+        truths = ground_truth, references
+        lines = command.run(benchmark, predictions, *truths, protocol, json_, html, compare)
     for line in lines:
         click.echo(line)
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from d2vlm_pipeline.evaluation.benchmarks.engine import score_files
+from d2vlm_pipeline.evaluation.benchmarks.records import Files
 from d2vlm_pipeline.evaluation.page import Page, render_page
+from d2vlm_pipeline.evaluation.page.score_page import score_page
+from evaluation.benchmarks.toy import TOY, written
 from evaluation.page.chromium import Chromium, require_chromium
 from evaluation.page.pages import HOSTILE, material, page
 
@@ -33,6 +37,19 @@ def browser(file: Path, tmp_path: Path) -> Iterator[Chromium]:
     with Chromium(require_chromium(), tmp_path) as opened:
         opened.open(file)
         yield opened
+
+
+def test_a_page_of_scores_renders_quietly_too(tmp_path: Path) -> None:
+    answers = [("a", "v1", 1.0), ("b", "v1", 0.0), ("c", "v2", 0.5)]
+    said = written(tmp_path / "said.jsonl", answers, truth=[[1, 3]], duration=9.0)
+    file = tmp_path / "score.html"
+    file.write_text(render_page(score_page(score_files(TOY, Files(said), other=said))), encoding="utf-8")
+    with Chromium(require_chromium(), tmp_path / "profile") as opened:
+        opened.open(file)
+        assert opened.run(f"{VISIBLE}.length") == 3
+        opened.point(chip("kind", "right"))
+        assert opened.run(KINDS) == [["right"]]
+        assert opened.complaints == [] and opened.requests == [file.as_uri()]
 
 
 def chip(dimension: str, value: str) -> str:

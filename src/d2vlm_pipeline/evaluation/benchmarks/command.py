@@ -27,6 +27,7 @@ def run(
     references: Sequence[Path] = (),
     protocol: str = STRICT,
     json: Path | None = None,
+    html: Path | None = None,
     other: Path | None = None,
 ) -> Iterator[str]:
     """Score, write what is asked for, and yield lines to show.
@@ -44,6 +45,11 @@ def run(
     report = score_files(found, files, protocol, other)
     if json is not None:
         _write(json, report_json(report))
+    if html is not None:
+        from d2vlm_pipeline.evaluation.page import render_page
+        from d2vlm_pipeline.evaluation.page.score_page import score_page
+
+        _write(html, render_page(score_page(report)))
     yield from report_lines(report)
 
 

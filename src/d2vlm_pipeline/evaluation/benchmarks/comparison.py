@@ -143,7 +143,7 @@ def _changes(
     pairs: Sequence[tuple[Measure, Measure]], ours: Sequence[Query], other: Sequence[Query]
 ) -> list[Change]:
     """Queries of both, those that changed most first; ties by id."""
-    scores_ours, scores_other = (_query_scores([pair[side] for pair in pairs]) for side in (0, 1))
+    scores_ours, scores_other = (query_scores([pair[side] for pair in pairs]) for side in (0, 1))
     answered = {query.id: query for query in other}
     changes = []
     for query in ours:
@@ -155,7 +155,7 @@ def _changes(
     return sorted(changes, key=lambda change: (-abs(change.change), change.id))
 
 
-def _query_scores(measures: Sequence[Measure]) -> dict[str, float]:
+def query_scores(measures: Sequence[Measure]) -> dict[str, float]:
     """Mean of the measures that a query enters, by query."""
     values: dict[str, list[float]] = {}
     for measure in measures:

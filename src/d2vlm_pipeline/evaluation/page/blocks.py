@@ -136,11 +136,12 @@ class Dot:
 
 @dataclass(frozen=True)
 class Forest:
-    """One metric of all systems: value and interval on a common scale of percent."""
+    """Values and intervals on a common scale: one metric of all systems, say; `most` ends the scale."""
 
     title: str
     metric: str
     dots: tuple[Dot, ...]
+    most: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ class Item:
         group: task, by which it is filtered.
         kinds: kinds of error, by which it is filtered; the first is shown in colour.
         score: percent of the group's main measure that this answer alone gets.
+        duration_s: of the video, None where nobody says; `axis_s` is where the time line ends.
         film: key of its row of frames among the gallery's `films`, None without.
         notes: further lines (options, reason of a failed parse).
     """
@@ -201,6 +203,7 @@ class Item:
     answer: str
     video: str
     duration_s: float | None
+    axis_s: float | None
     lanes: tuple[Lane, ...]
     film: str | None = None
     notes: tuple[tuple[str, str], ...] = ()
@@ -213,6 +216,7 @@ class Gallery:
     Attributes:
         total: how many answers there are to choose from.
         groups, kinds: counts by name over all of them, in the order of the buttons.
+        group_label: what a group is; `order`: what stands first.
         films: rows of frames, by key.
     """
 
@@ -221,6 +225,8 @@ class Gallery:
     groups: Mapping[str, int]
     kinds: Mapping[str, int]
     films: Mapping[str, Film] = field(default_factory=dict)
+    group_label: str = "Task"
+    order: str = "worst first"
     kind: ClassVar[str] = "gallery"
 
 

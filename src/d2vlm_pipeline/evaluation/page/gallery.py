@@ -1,5 +1,6 @@
 """Which answers the gallery shows: of every task and every kind of error the worst, in turns."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -31,9 +32,9 @@ class Judged(NamedTuple):
     overlap: float
 
     @property
-    def badness(self) -> tuple[float, float, str]:
-        """Sorts worst first: by score, then by how far the intervals are off."""
-        return self.score, self.overlap, self.pair.sample.id
+    def badness(self) -> tuple[float, bool, float, str]:
+        """Sorts worst first: by score, silence behind what can be looked at, then by how far it is off."""
+        return self.score, self.pair.prediction is None, self.overlap, self.pair.sample.id
 
 
 def judge(pairs: Sequence[Pair], context: MetricContext) -> list[Judged]:
@@ -65,21 +66,26 @@ def judge(pairs: Sequence[Pair], context: MetricContext) -> list[Judged]:
 
 def choose(judged: Sequence[Judged], count: int) -> list[Judged]:
     """`count` of them, worst first; every task and kind has its turn, so that each filter finds something."""
-    waiting: dict[tuple[str, Kind], list[Judged]] = {}
-    for one in judged:
-        for kind in one.kinds:
-            waiting.setdefault((one.pair.sample.task, kind), []).append(one)
-    order, rank = list(Kind), {task: index for index, task in enumerate(TASKS)}
-    queues = [waiting[key] for key in sorted(waiting, key=lambda key: (order.index(key[1]), rank[key[0]]))]
-    chosen: dict[str, Judged] = {}
-    while len(chosen) < min(count, len(judged)):
+    kept = in_turns([[(kind, one.pair.sample.task) for kind in one.kinds] for one in judged], count)
+    return [judged[index] for index in kept]
+
+
+def in_turns(keys: Sequence[Sequence[tuple[Kind, str]]], count: int) -> list[int]:
+    """Indices, rising, of `count` entries: every key takes the first entry left that has it, in turns."""
+    order = list(Kind)
+    waiting: dict[tuple[Kind, str], deque[int]] = {}
+    for index, held in enumerate(keys):
+        for key in held:
+            waiting.setdefault(key, deque()).append(index)
+    queues = [waiting[key] for key in sorted(waiting, key=lambda key: (order.index(key[0]), key[1]))]
+    chosen: set[int] = set()
+    while len(chosen) < min(count, len(keys)):
         for queue in queues:
-            while queue and queue[0].pair.sample.id in chosen:
-                queue.pop(0)
+            while queue and queue[0] in chosen:
+                queue.popleft()
             if queue and len(chosen) < count:
-                one = queue.pop(0)
-                chosen[one.pair.sample.id] = one
-    return sorted(chosen.values(), key=lambda one: one.badness)
+                chosen.add(queue.popleft())
+    return sorted(chosen)
 
 
 def gallery_of(
@@ -127,6 +133,7 @@ def _item(one: Judged, durations: Mapping[str, float], keys: Mapping[str, str]) 
         answer=prediction.answer if prediction else "(no prediction)",
         video=sample.video,
         duration_s=durations[sample.video],
+        axis_s=durations[sample.video],
         lanes=_lanes(one.pair, durations[sample.video]),
         film=keys.get(sample.video),
         notes=tuple(notes),

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from d2vlm_pipeline.evaluation.benchmarks.records import Query
 from d2vlm_pipeline.evaluation.overlap import Floats, first_iou, iou, midpoint_hit, one_to_one, overlap_f1
 from d2vlm_pipeline.evaluation.pairs import Half, Pair, plain_caption
 from d2vlm_pipeline.timeline import GROUNDED_TASKS
@@ -13,6 +14,7 @@ HIT_IOU = 0.5
 """An interval with this IoU is in its place; the kinds below describe one that falls short of it."""
 
 _OTHER_LENGTH = 1.5
+_FULL_SCORE = 100.0 - 1e-6
 _DENSE_TASKS = ("dvc", "slc", "tvc")
 _DETECTING_TASKS = ("tal", *_DENSE_TASKS)
 
@@ -29,6 +31,7 @@ class Kind(StrEnum):
     TOO_LONG = "too long"
     TOO_SHORT = "too short"
     WRONG_OPTION = "wrong option"
+    WRONG_ANSWER = "wrong answer"
     OTHER_WORDS = "other words"
     WRONG_EVIDENCE = "right answer, evidence elsewhere"
     RIGHT = "right"
@@ -52,6 +55,33 @@ def kinds_of(pair: Pair) -> tuple[Kind, ...]:
         if not places and pair.prediction.evidence and _wrong_places(pair, "evidence"):
             found.add(Kind.WRONG_EVIDENCE)
     return tuple(kind for kind in Kind if kind in found) or (Kind.RIGHT,)
+
+
+def kinds_of_query(query: Query, score: float) -> tuple[Kind, ...]:
+    """Likewise of a query of a public benchmark, of which only intervals, status and score are known.
+
+    Of ranked intervals any may meet a true one; a full score is right, whatever the rules asked for.
+    """
+    if query.status != "parsed":
+        return (Kind.NO_PREDICTION if query.status == "missing" else Kind.UNPARSED,)
+    if score >= _FULL_SCORE:
+        return (Kind.RIGHT,)
+    said_P2, truth_G2 = (
+        np.array(spans, dtype=np.float64).reshape(-1, 2) for spans in (query.said, query.truth)
+    )
+    found = set()
+    if len(said_P2) and not len(truth_G2):
+        found.add(Kind.FALSE_ALARM)
+    elif len(said_P2) and len(truth_G2) == 1:
+        best = iou(said_P2, truth_G2)[:, 0].argmax()
+        found |= _wrong_single(said_P2[best : best + 1], truth_G2)
+    elif len(said_P2):
+        found |= _wrong_detections(said_P2, truth_G2) - {Kind.FALSE_ALARM}
+    elif len(truth_G2):
+        found.add(Kind.MISSED)
+    if not found:
+        return (Kind.WRONG_ANSWER if score < _FULL_SCORE / 2 else Kind.RIGHT,)
+    return tuple(kind for kind in Kind if kind in found)
 
 
 def _wrong_words(pair: Pair) -> set[Kind]:
@@ -81,10 +111,15 @@ def _wrong_places(pair: Pair, half: Half) -> set[Kind]:
         return set() if float(overlap_f1(pred_P2, truth_G2)) >= HIT_IOU else {_shape(pred_P2, truth_G2)}
     if task == "vhd":
         return set() if float(midpoint_hit(pred_P2, truth_G2)) else {Kind.WRONG_PLACE}
-    if float(first_iou(pred_P2, truth_G2)) >= HIT_IOU:
+    return _wrong_single(pred_P2[:1], truth_G2)
+
+
+def _wrong_single(pred_12: Floats, truth_G2: Floats) -> set[Kind]:
+    """One claim against the true interval that it fits best."""
+    if float(first_iou(pred_12, truth_G2)) >= HIT_IOU:
         return set()
-    nearest = int(iou(pred_P2[:1], truth_G2)[0].argmax())
-    return {_shape(pred_P2[:1], truth_G2[nearest : nearest + 1])}
+    nearest = int(iou(pred_12, truth_G2)[0].argmax())
+    return {_shape(pred_12, truth_G2[nearest : nearest + 1])}
 
 
 def _wrong_detections(pred_P2: Floats, truth_G2: Floats) -> set[Kind]:

@@ -15,7 +15,8 @@ _WIDTH, _HEIGHT = 320.0, 236.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 12.0, 10.0, 40.0
 _DODGE = 7.0  # between whiskers of neighbouring lines over one named place
 _ROW = 21.0
-_NAME_LETTERS = 13
+_NAME_LETTERS = 20
+_LETTER = 6.4  # width of one, about
 _TRIANGLE = ((0.0, -1.25), (1.2, 0.95), (-1.2, 0.95))
 _DIAMOND = ((0.0, -1.35), (1.35, 0.0), (0.0, 1.35), (-1.35, 0.0))
 
@@ -52,19 +53,20 @@ def chart_svg(chart: Chart) -> Markup:
 
 def forest_svg(forest: Forest) -> Markup:
     """Systems below each other: a dot for the value, a bar for its interval."""
-    left, right = 92.0, 40.0
+    longest = max(len(dot.name) for dot in forest.dots)
+    left, right = 14.0 + _LETTER * min(longest, _NAME_LETTERS), 40.0
     height = _ROW * len(forest.dots) + 24.0
-    x_of = _scale((0.0, 100.0), left, _WIDTH - right)
+    x_of = _scale((0.0, forest.most), left, _WIDTH - right)
     bottom = height - 20.0
     grid = [
         part
-        for tick in (0, 25, 50, 75, 100)
+        for tick in ticks(0.0, forest.most, 4)
         for part in (
             element("line", x1=x_of(tick), x2=x_of(tick), y1=0, y2=bottom, class_="grid"),
-            element("text", str(tick), x=x_of(tick), y=bottom + 13, text_anchor="middle", class_="tick"),
+            element("text", f"{tick:g}", x=x_of(tick), y=bottom + 13, text_anchor="middle", class_="tick"),
         )
     ]
-    rows = (_forest_row(dot, _ROW * (row + 0.5), x_of) for row, dot in enumerate(forest.dots))
+    rows = (_forest_row(dot, _ROW * (row + 0.5), x_of, left - 7.0) for row, dot in enumerate(forest.dots))
     words = "; ".join(_dot_in_words(dot) for dot in forest.dots)
     return element(
         "svg",
@@ -99,14 +101,14 @@ def ticks(low: float, high: float, about: int = 6) -> list[float]:
     return [round(k * step, 10) for k in range(first, last + 1)]
 
 
-def _forest_row(dot: Dot, y: float, x_of: Scale) -> Markup:
+def _forest_row(dot: Dot, y: float, x_of: Scale, name_end: float) -> Markup:
     score = dot.score
     name = dot.name if len(dot.name) <= _NAME_LETTERS else dot.name[: _NAME_LETTERS - 1] + "…"
     return element(
         "g",
         element("title", _dot_in_words(dot)),
         element("rect", x=0, y=y - _ROW / 2, width=_WIDTH, height=_ROW, class_="hit"),
-        element("text", name, x=86, y=y + 3.8, text_anchor="end", class_="name"),
+        element("text", name, x=name_end, y=y + 3.8, text_anchor="end", class_="name"),
         element("line", x1=x_of(score["low"]), x2=x_of(score["high"]), y1=y, y2=y, class_="interval"),
         mark(dot.tone, x_of(score["value"]), y, 4.2),
         element("text", f"{score['value']:.1f}", x=_WIDTH - 2, y=y + 3.8, text_anchor="end", class_="value"),
