@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from d2vlm_pipeline.evaluation.benchmarks.files import Row, load_lines, load_list, unique
 from d2vlm_pipeline.evaluation.benchmarks.qvhighlights.rules import ANNOTATORS, CLIP_S
-from d2vlm_pipeline.evaluation.benchmarks.records import Files
+from d2vlm_pipeline.evaluation.benchmarks.records import Files, Span
 from d2vlm_pipeline.evaluation.overlap import Floats
 
 _WINDOWS, _SALIENCY = "pred_relevant_windows", "pred_saliency_scores"
-_LONGEST_S = 1e6
+_LONGEST_S = 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Asked:
     """A query of the truth.
 
     Attributes:
-        windows_G2: what it asks for, seconds.
+        windows_G2: what it asks for, seconds; `spans` are the same.
         ratings_CA: what each annotator thought of each clip of two seconds, 0 to 4.
     """
 
@@ -31,6 +31,7 @@ class Asked:
     question: str
     duration_s: float
     windows_G2: Floats
+    spans: tuple[Span, ...]
     ratings_CA: NDArray[np.int8]
 
 
@@ -39,15 +40,19 @@ class Said:
     """A line of a submission.
 
     Attributes:
-        windows_P3: start, end, score; None where the submission is about highlights alone.
-        saliency_C: a score for each clip; None where it is about moments alone.
+        windows_P3: start, end, score; None where the submission is about highlights alone. `spans` are the
+            same without score.
+        saliency_C: a score for each clip; None where it is about moments alone. `is_flat` says whether no
+            clip is preferred to another.
         place: of the line in its file, for errors.
     """
 
     id: str
     video: str | None
     windows_P3: Floats | None
+    spans: tuple[Span, ...]
     saliency_C: Floats | None
+    is_flat: bool
     place: str
 
     def windows(self) -> Floats:
@@ -104,12 +109,19 @@ def _asked(name: str, row: Row) -> Asked:
     duration_s = row["duration"].number
     if not CLIP_S <= duration_s <= _LONGEST_S:
         raise row["duration"].error(f"{duration_s:g} s are no length of a video", "correct the truth")
+    spans = _true_spans(row, duration_s)
     return Asked(
-        name, row["vid"].text, row["query"].text, duration_s, _true_windows(row, duration_s), _ratings(row)
+        id=name,
+        video=row["vid"].text,
+        question=row["query"].text,
+        duration_s=duration_s,
+        windows_G2=np.array(spans),
+        spans=spans,
+        ratings_CA=_ratings(row),
     )
 
 
-def _true_windows(row: Row, duration_s: float) -> Floats:
+def _true_spans(row: Row, duration_s: float) -> tuple[Span, ...]:
     windows = row["relevant_windows"]
     for part in windows.parts:
         start_s, end_s = part.span
@@ -119,7 +131,7 @@ def _true_windows(row: Row, duration_s: float) -> Floats:
             )
     if not windows.items:
         raise windows.error("no window", "a query without moment cannot be scored; drop it")
-    return np.array(windows.items, dtype=np.float64)
+    return windows.spans
 
 
 def _ratings(row: Row) -> NDArray[np.int8]:
@@ -154,18 +166,22 @@ def _said(row: Row, keys: list[str]) -> Said:
                 f"{'no ' if key in keys else ''}{key}, unlike the first line",
                 "all lines have it or none; write [] where nothing was found",
             )
+    windows = _windows(row[_WINDOWS]) if _WINDOWS in keys else []
+    scores = row[_SALIENCY].numbers if _SALIENCY in keys else []
     return Said(
         id=row["qid"].label,
         video=row["vid"].text if row.has("vid") else None,
-        windows_P3=_windows(row[_WINDOWS]) if _WINDOWS in keys else None,
-        saliency_C=np.array(row[_SALIENCY].numbers, dtype=np.float64) if _SALIENCY in keys else None,
+        windows_P3=np.array(windows, dtype=np.float64).reshape(-1, 3) if _WINDOWS in keys else None,
+        spans=tuple((start_s, end_s) for start_s, end_s, _ in windows),
+        saliency_C=np.array(scores, dtype=np.float64) if _SALIENCY in keys else None,
+        is_flat=all(score == scores[0] for score in scores),
         place=row.place,
     )
 
 
-def _windows(row: Row) -> Floats:
+def _windows(row: Row) -> list[list[float]]:
     windows = [part.numbers for part in row.parts]
     for part, window in zip(row.parts, windows, strict=True):
         if len(window) != 3:
             raise part.error("expected [start, end, score]")
-    return np.array(windows, dtype=np.float64).reshape(-1, 3)
+    return windows

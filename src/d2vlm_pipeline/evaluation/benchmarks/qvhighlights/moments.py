@@ -168,9 +168,10 @@ def _found(iou_QPG: Floats) -> NDArray[np.intp]:
     thresholds_T = np.array(THRESHOLDS)
     is_taken_QTG = np.zeros((queries, len(THRESHOLDS), true), dtype=bool)
     found_QPT = np.full((queries, predicted, len(THRESHOLDS)), -1, dtype=np.intp)
-    # No window below the lowest threshold finds anything: most columns are skipped for most queries.
-    for p in range(predicted):
-        rows = np.flatnonzero((iou_QPG[:, p] >= THRESHOLDS[0]).any(axis=1))
+    # Below the lowest threshold nothing is found: most windows of most queries need no look.
+    may_find_QP: Bools = np.any(iou_QPG >= THRESHOLDS[0], axis=2)
+    for p in np.flatnonzero(may_find_QP.any(axis=0)):
+        rows = np.flatnonzero(may_find_QP[:, p])
         free_RTG = np.where(is_taken_QTG[rows], -1.0, iou_QPG[rows, p, None, :])
         # Of equally good ones the last: the public script sorts upwards and reads from the end.
         best_RT = true - 1 - free_RTG[..., ::-1].argmax(axis=2)
@@ -183,8 +184,16 @@ def _found(iou_QPG: Floats) -> NDArray[np.intp]:
 
 def _interpolated(is_right_QPT: Bools, counts_QPT: Bools) -> Floats:
     """Sum [Q, T] over right windows of the best precision from there on."""
-    right_QPT = np.cumsum(is_right_QPT, axis=1, dtype=np.float64)
-    seen_QPT = np.cumsum(counts_QPT, axis=1, dtype=np.float64)
-    precision_QPT = np.divide(right_QPT, seen_QPT, out=np.zeros_like(right_QPT), where=counts_QPT)
-    best_QPT = np.maximum.accumulate(precision_QPT[:, ::-1], axis=1)[:, ::-1]
-    return np.where(is_right_QPT, best_QPT, 0.0).sum(axis=1)
+    right_QT = np.zeros((len(is_right_QPT), len(THRESHOLDS)))
+    seen_QT = np.zeros_like(right_QT)
+    precisions: list[Floats] = []
+    # A step for each of a few windows: over a short axis that is not the last, accumulating is slower.
+    for p in range(is_right_QPT.shape[1]):
+        right_QT += is_right_QPT[:, p]
+        seen_QT += counts_QPT[:, p]
+        precisions.append(right_QT / np.maximum(seen_QT, 1))
+    sum_QT, best_QT = np.zeros_like(right_QT), np.zeros_like(right_QT)
+    for p in reversed(range(is_right_QPT.shape[1])):
+        np.maximum(best_QT, precisions[p], out=best_QT)
+        sum_QT += best_QT * is_right_QPT[:, p]
+    return sum_QT

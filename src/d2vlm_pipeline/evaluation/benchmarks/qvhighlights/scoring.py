@@ -19,6 +19,9 @@ HEADLINE = (
     ("full", "MR-R1", "0.5"),
     ("full", "MR-R1", "0.7"),
     ("full", "MR-mAP", "average"),
+    ("long", "MR-mAP", "average"),
+    ("middle", "MR-mAP", "average"),
+    ("short", "MR-mAP", "average"),
     ("HL-min-VeryGood", "HL-mAP"),
     ("HL-min-VeryGood", "HL-Hit1"),
 )
@@ -119,26 +122,30 @@ def _moment_figures(rows: Sequence[Row], queries: Sequence[Query], rules: Rules)
 
 
 def _pooled(row: Row, kept: int | None) -> Floats:
-    return _EMPTY_P3 if not row.said else np.concatenate([said.windows()[:kept] for said in row.said])
+    lists = [said.windows()[:kept] for said in row.said] or [_EMPTY_P3]
+    return lists[0] if len(lists) == 1 else np.concatenate(lists)
 
 
 def _highlight_figures(rows: Sequence[Row], queries: Sequence[Query], rules: Rules) -> Iterator[_Figure]:
     given = [row.said[-1].saliency() if row.said else np.empty(0) for row in rows]
     ratings = [row.asked.ratings_CA for row in rows]
-    speaks_Q = np.array([_speaks(scores_C, rules) for scores_C in given], dtype=bool)
+    speaks_Q = np.array([_speaks(row, rules) for row in rows], dtype=bool)
     scores = [_fitted(s, len(r), rules) for s, r in zip(given, ratings, strict=True)]
-    top = [_top(scores_C, len(each), rules) for scores_C, each in zip(given, ratings, strict=True)]
+    tops = [_top(scores_C, len(each), rules) for scores_C, each in zip(given, ratings, strict=True)]
+    top_rating_Q = highlights.best_ratings(tops, ratings)
     counted = _Counted.of(queries)
     ap_LQA = highlights.average_precision(scores, ratings, tuple(LEVELS.values()), rules.ties_once)
     for ap_QA, (name, level) in zip(ap_LQA, LEVELS.items(), strict=True):
-        hit_Q = highlights.hit_at_1(top, ratings, level)
+        hit_Q = (top_rating_Q >= level) & speaks_Q
         yield _Figure((name, "HL-mAP"), counted, ap_QA.mean(axis=1) * speaks_Q)
-        yield _Figure((name, "HL-Hit1"), counted, hit_Q * speaks_Q)
+        yield _Figure((name, "HL-Hit1"), counted, hit_Q.astype(np.float64))
 
 
-def _speaks(scores_C: Floats, rules: Rules) -> bool:
-    """Whether the scores prefer any clip to another."""
-    return len(scores_C) > 0 and (rules.flat_counts or bool((scores_C != scores_C[0]).any()))
+def _speaks(row: Row, rules: Rules) -> bool:
+    """Whether there are scores, and ones that prefer some clip to another."""
+    if not row.said or not len(row.said[-1].saliency()):
+        return False
+    return rules.flat_counts or not row.said[-1].is_flat
 
 
 def _top(scores_C: Floats, count: int, rules: Rules) -> int:
@@ -149,6 +156,8 @@ def _top(scores_C: Floats, count: int, rules: Rules) -> int:
 
 def _fitted(scores_C: Floats, count: int, rules: Rules) -> Floats:
     """A score for each clip of the video."""
+    if len(scores_C) == count:
+        return scores_C
     fitted_C = np.full(count, 0.0 if rules.pads_zero else -np.inf)
     fitted_C[: len(scores_C)] = scores_C[:count]
     return fitted_C
@@ -156,18 +165,15 @@ def _fitted(scores_C: Floats, count: int, rules: Rules) -> Floats:
 
 def _query(row: Row, submission: Submission, rules: Rules) -> Query:
     said = row.said[-1] if row.said else None
-    windows = said.windows() if said is not None and submission.has_windows else _EMPTY_P3
-    speaks = said is not None and (
-        (not submission.has_windows or len(windows) > 0)
-        and (not submission.has_saliency or _speaks(said.saliency(), rules))
-    )
+    finds = said is not None and (len(said.spans) > 0 or not submission.has_windows)
+    speaks = finds and (not submission.has_saliency or _speaks(row, rules))
     return Query(
         id=row.asked.id,
         video=row.asked.video,
         status="missing" if said is None else "parsed" if speaks else "unparsed",
         question=row.asked.question,
-        truth=tuple((start_s, end_s) for start_s, end_s in row.asked.windows_G2.tolist()),
-        said=tuple((start_s, end_s) for start_s, end_s, _ in windows.tolist()),
+        truth=row.asked.spans,
+        said=said.spans if said is not None else (),
         duration_s=row.asked.duration_s,
     )
 
