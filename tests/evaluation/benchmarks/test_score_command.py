@@ -190,6 +190,14 @@ def test_a_report_that_cannot_be_written_is_one_line(answers: Path, tmp_path: Pa
         assert_one_line_about(result, f"{out}: cannot be written")
 
 
+def test_a_file_that_may_not_be_read_is_one_line(answers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_text(self: Path, *args: object, **options: object) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert_one_line_about(run("--benchmark", "mvbench", "--predictions", answers), f"{answers}: no right to")
+
+
 def test_an_unknown_protocol_is_answered_with_the_known_ones(answers: Path) -> None:
     result = run("--benchmark", "mvbench", "--predictions", answers, "--protocol", "loose")
     assert_one_line_about(result, "mvbench has no protocol 'loose'; one of official, strict")

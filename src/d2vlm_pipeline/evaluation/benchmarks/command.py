@@ -42,7 +42,10 @@ def run(
     for path in (predictions, *files.truths, *filter(None, [other])):
         if not path.exists():
             raise UserError(f"{path}: no such file; check the path")
-    report = score_files(found, files, protocol, other)
+    try:
+        report = score_files(found, files, protocol, other)
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: no right to read it; change its mode or its owner") from None
     if json is not None:
         _write(json, report_json(report))
     if html is not None:
