@@ -108,7 +108,8 @@ def test_missing_frames_and_studies_are_said_to_be_missing(html: str) -> None:
     assert "No studies of fpo were made with this run." in text
 
 
-def test_studies_are_drawn() -> None:
+@pytest.mark.parametrize(("name", "section"), [("calibration", "confidence"), ("faithfulness", "studies")])
+def test_studies_are_drawn(name: str, section: str) -> None:
     figure = Figure(title="ECE <raw>", value=9.5, low=8.0, high=11.0, n=40, unit="points")
     masked = Figure(title="change by evidence", value=12.0, n=40, unit="points", required=15.0)
     curve = Curve(
@@ -134,9 +135,11 @@ def test_studies_are_drawn() -> None:
         splits=("test-iid",),
         confidence=0.95,
         resamples=10,
-        studies={"calibration": study},
+        studies={name: study},
     )
-    text = "".join(Reader(render_page(page(material(studies=studies)))).text)
+    html = render_page(page(material(studies=studies)))
+    start = html.index(f'<section id="{section}"')
+    text = "".join(Reader(html[start : html.index("</section>", start) + len("</section>")]).text)
     assert "ECE <raw>" in text and "9.50 points" in text and "8.00 – 11.00" in text
     assert "at least 15 points: not reached" in text
     assert "What it is. Over 7 clips." in text and "reliability" in text

@@ -13,7 +13,7 @@ from d2vlm_pipeline.evaluation.page.curves import Systems, duration_chart, lengt
 from d2vlm_pipeline.evaluation.page.gallery import Judged, choose, gallery_of, judge
 from d2vlm_pipeline.evaluation.page.headline import forests, lead, score_tables
 from d2vlm_pipeline.evaluation.page.settings import settings
-from d2vlm_pipeline.evaluation.page.studies import studies_section
+from d2vlm_pipeline.evaluation.page.studies import confidence_studies, studies_section
 from d2vlm_pipeline.evaluation.page.unread import verbatim
 from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions
 from d2vlm_pipeline.evaluation.scores import Scores
@@ -157,9 +157,10 @@ def _sections(
         "confidence",
         "Confidence",
         "Whether an interval's confidence says how likely it is to be in its place, and how much better the "
-        "answers are that remain when the least confident are withheld. As answered; the studies say what a "
-        "calibrator makes of it.",
-        confidence_charts(material.pairs, material.models, material.tones, config),
+        "answers are that remain when the least confident are withheld.",
+        # Of answers alone where no study looked closer: the same question should not have two answers.
+        confidence_studies(material.studies)
+        or confidence_charts(material.pairs, material.models, material.tones, config),
     )
     yield studies_section(material.studies, material.system)
     notes = (Note(f"No frames of {video}: {reason}", is_absence=True) for video, reason in unfilmed.items())

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from d2vlm_pipeline import __version__
 from d2vlm_pipeline.artifacts import canonical_json
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.page.blocks import Facts
+from d2vlm_pipeline.evaluation.reading import PARSER_VERSION
 from d2vlm_pipeline.timeline import Prediction
+
+_SEVERAL = 4
 
 
 def settings(
@@ -16,6 +20,7 @@ def settings(
         ("protocol", "strict: every question stays in its denominator"),
         ("IoU thresholds", ", ".join(f"{threshold:g}" for threshold in config.thresholds)),
         ("intervals", f"{config.confidence:.0%}, {config.resamples} draws of clips, seed {config.seed}"),
+        ("versions", f"package {__version__}, parser {PARSER_VERSION}"),
     )
     systems = tuple((name, "\n".join(_made_by(said))) for name, said in predictions.items() if said)
     return (
@@ -26,16 +31,16 @@ def settings(
 
 
 def _made_by(predictions: Sequence[Prediction]) -> Iterator[str]:
-    """Everything that answers of one system were made with; normally one line of each kind."""
-    models = {canonical_json(said.model.model_dump(exclude_none=True)) for said in predictions}
-    # `finished` says of one answer whether it came to an end, not how it was made.
-    decodings = {
-        canonical_json({key: value for key, value in said.decoding.items() if key != "finished"})
-        for said in predictions
-    }
-    yield from (f"model {text}" for text in sorted(models))
-    yield from (f"decoding {text}" for text in sorted(decodings))
-    yield f"seed {', '.join(str(seed) for seed in sorted({said.seed for said in predictions}))}"
+    """Everything that answers of one system were made with; what differs from answer to answer by number."""
+    yield f"model: {_values([said.model.model_dump(exclude_none=True) for said in predictions])}"
+    for key in sorted({key for said in predictions for key in said.decoding}):
+        yield f"{key}: {_values([said.decoding.get(key) for said in predictions])}"
+    yield f"seed: {_values([said.seed for said in predictions])}"
     clocks = {said.timebase_digest for said in predictions} - {""}
     if clocks:
-        yield f"{len(clocks)} time bases, of {len({said.video for said in predictions})} clips"
+        yield f"time bases: {len(clocks)}, of {len({said.video for said in predictions})} clips"
+
+
+def _values(values: Sequence[object]) -> str:
+    found = sorted({value if isinstance(value, str) else canonical_json(value) for value in values})
+    return " | ".join(found) if len(found) <= _SEVERAL else f"{len(found)} different"

@@ -8,17 +8,28 @@ from d2vlm_pipeline.evaluation.studies import Curve, Figure, Studies, Study
 _UNITS = {"percent": " %", "points": " points", "seconds": " s", "tokens": " tokens", "megabytes": " MB"}
 
 
+ON_CONFIDENCE = ("calibration", "abstention")
+"""Studies that have a section of their own."""
+
+
 def studies_section(studies: Studies | None, system: str) -> Section:
-    """All studies of a system; without any, that there are none."""
+    """Studies of a system, but for those on confidence; without any, that there are none."""
     intro = "What scores do not say: each a number with its interval."
-    if studies is None or not studies.studies:
-        absent = Note(f"No studies of {system} were made with this run.", is_absence=True)
-        return Section("studies", "Studies", intro, (absent,))
-    blocks = [block for name in studies.studies for block in _study(studies.studies[name])]
-    return Section("studies", "Studies", f"{intro} Of {studies.system}.", tuple(blocks))
+    shown = {} if studies is None else studies.studies
+    blocks = [block for name in shown if name not in ON_CONFIDENCE for block in study_blocks(shown[name])]
+    if not blocks:
+        blocks = [Note(f"No studies of {system} were made with this run.", is_absence=True)]
+    return Section("studies", "Studies", intro, tuple(blocks))
 
 
-def _study(study: Study) -> Iterator[Block]:
+def confidence_studies(studies: Studies | None) -> tuple[Block, ...]:
+    """Blocks of the studies on confidence, none where none were made."""
+    shown = {} if studies is None else studies.studies
+    return tuple(block for name in ON_CONFIDENCE if name in shown for block in study_blocks(shown[name]))
+
+
+def study_blocks(study: Study) -> Iterator[Block]:
+    """Figures, definition, curves and notes of one study."""
     yield TextTable(
         title=study.title,
         head=("figure", "value", "interval", "n", "required"),
@@ -30,7 +41,7 @@ def _study(study: Study) -> Iterator[Block]:
     for curve in study.curves.values():
         panels.setdefault(curve.panel, []).append(curve)
     if panels:
-        yield Charts(tuple(_chart(panel, curves) for panel, curves in panels.items()))
+        yield Charts(tuple(_chart(panel, curves) for panel, curves in panels.items()), is_wide=True)
     for text in study.notes:
         yield Note(text)
 
