@@ -3,14 +3,13 @@
 from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Answers, read
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import PROTOCOLS, TRAPS, ETBenchRules
 from d2vlm_pipeline.evaluation.benchmarks.etbench.score import score_answers
-from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import caption_tools
+from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import CaptionTools
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark, Scored
 
 
 def score(answers: Answers, rules: ETBenchRules) -> Scored:
     """Figures under the rules, with the sentence encoder and METEOR of this process."""
-    tools, unavailable = caption_tools()
-    return score_answers(answers, rules, tools, unavailable)
+    return score_answers(answers, rules, CaptionTools())
 
 
 BENCHMARK: Benchmark[Answers, ETBenchRules] = Benchmark(

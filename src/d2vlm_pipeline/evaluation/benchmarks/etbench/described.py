@@ -3,7 +3,7 @@
 import random
 import string
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,30 +14,18 @@ from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Item
 from d2vlm_pipeline.evaluation.benchmarks.etbench.located import overlaps, reaching
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
 from d2vlm_pipeline.evaluation.benchmarks.etbench.said import described_of, scores_evidence
+from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import METEOR, CaptionTools
 from d2vlm_pipeline.evaluation.benchmarks.records import Span
 from d2vlm_pipeline.evaluation.captions import bleu, cider, rouge_l
 from d2vlm_pipeline.evaluation.contributions import Embed, f1_of_means
 from d2vlm_pipeline.evaluation.overlap import Floats
 from d2vlm_pipeline.evaluation.reading import Described
 
-Tokenize = Callable[[Sequence[str]], list[str]]
-MeteorGroups = Callable[[Sequence[str], Sequence[str], Sequence[int]], Floats]
-"""References, candidates and groups to METEOR of each group."""
-
 _MOST_EVENTS = 1000  # of an answer, in the public scripts
 _TINY = 1e-8
 _SEED = 0
 # The reference of a caption that found no event: a word that no caption has.
 _NO_EVENT = "z" * 20
-
-
-@dataclass(frozen=True)
-class CaptionTools:
-    """What caption metrics are made with; without `meteor` METEOR is left out."""
-
-    embed: Embed
-    tokenize: Tokenize
-    meteor: MeteorGroups | None
 
 
 @dataclass(frozen=True)
@@ -182,8 +170,9 @@ def _caption_metrics(
 
     bleu_G4 = bleu([[text] for text in true], said, group_M.tolist())
     scores = {f"Bleu_{order}": values_G for order, values_G in enumerate(bleu_G4.T, start=1)}
-    if tools.meteor is not None:
-        scores["METEOR"] = tools.meteor(true, said, group_M.tolist())
+    meteor_G = tools.meteor(true, said, group_M.tolist())
+    if meteor_G is not None:
+        scores[METEOR] = meteor_G
     pairs, pair_M = _distinct(said, true)
     scores["ROUGE_L"] = by_group(rouge_l([[t] for _, t in pairs], [s for s, _ in pairs])[pair_M])
     scores["CIDEr"] = by_group(_cider(true, said, group_M, met_M))

@@ -23,9 +23,8 @@ class Figure:
 
     @property
     def value(self) -> float:
-        """The figure; 0 where nothing counts."""
-        value = float(self.combine(self.stats_RS.sum(axis=0)))
-        return value if np.isfinite(value) else 0.0
+        """The figure over all questions."""
+        return float(self.combine(self.stats_RS.sum(axis=0)))
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,20 @@ class Part:
 
 
 def share(sums: Floats) -> Floats:
-    """Sum of values by their count; undefined without any."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(sums[..., 0] / sums[..., 1])
+    """Sum of values by the number that count; 0 where there are questions and none counts.
+
+    Of (sum of values, how many count, how many questions).
+    """
+    total, counted, questions = np.moveaxis(sums, -1, 0)
+    nothing = np.where(questions > 0, 0.0, np.nan)
+    return np.divide(total, counted, out=nothing, where=counted > 0)
 
 
 def mean_of(name: str, values: Sequence[float] | Floats, counts: Sequence[bool] | None = None) -> Figure:
     """Mean of one value a question, over those that count."""
     values_R = np.asarray(values, dtype=np.float64)
     counts_R = np.ones(len(values_R)) if counts is None else np.asarray(counts, dtype=np.float64)
-    return Figure(name, np.stack([values_R * counts_R, counts_R], axis=1), share)
+    return Figure(name, np.stack([values_R * counts_R, counts_R, np.ones(len(values_R))], axis=1), share)
 
 
 def at_thresholds(name: str, values_RT: Floats, mean: str) -> list[Figure]:

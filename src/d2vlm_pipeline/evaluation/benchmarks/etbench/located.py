@@ -59,7 +59,6 @@ def highlight_part(task: str, source: str, items: Sequence[Item], rules: ETBench
 def overlaps(said: Sequence[Span], truth: Sequence[Span], single: bool) -> Floats:
     """IoU [P, G], 0 where neither interval has any length; with 32-bit arithmetic where `single`."""
     kind = np.dtype(np.float32 if single else np.float64)
-    # For the type checker 64-bit numbers: what 32 bits change is their values, not what may be done with them.
     pred_P2: Floats = np.array(said, dtype=kind).reshape(-1, 2)
     true_G2: Floats = np.array(truth, dtype=kind).reshape(-1, 2)
     start_s = np.maximum(pred_P2[:, None, 0], true_G2[:, 0])

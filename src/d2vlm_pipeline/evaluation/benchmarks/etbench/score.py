@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from d2vlm_pipeline.evaluation.benchmarks.etbench.chosen import chosen_part, grounded_part
-from d2vlm_pipeline.evaluation.benchmarks.etbench.described import CaptionTools, described_part
+from d2vlm_pipeline.evaluation.benchmarks.etbench.described import described_part
 from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import Figure, Part, mean_over_sources, measure
 from d2vlm_pipeline.evaluation.benchmarks.etbench.items import DESCRIBED, Answers, Item, refuse_mistakes
 from d2vlm_pipeline.evaluation.benchmarks.etbench.located import highlight_part, located_part
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
+from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import CaptionTools
 from d2vlm_pipeline.evaluation.benchmarks.records import Counts, Measure, Query, Scored, Tree
-from d2vlm_pipeline.evaluation.reading import PARSER_VERSION
 
 PER_SOURCE, OVERALL, MERGED = "per_task_source", "overall", "merged"
 TABLE, EVIDENCE = "table", "evidence"
@@ -47,9 +47,7 @@ Columns = Mapping[str, Sequence[tuple[Part, Figure]]]
 _LOCATED = ("tvg", "epm", "tem", "tal", "evs")
 
 
-def score_answers(
-    answers: Answers, rules: ETBenchRules, tools: CaptionTools, unavailable: Mapping[str, str]
-) -> Scored:
+def score_answers(answers: Answers, rules: ETBenchRules, tools: CaptionTools) -> Scored:
     """Figures of every source and their means by task as shares of 1; the benchmark's tables in percent.
 
     Raises:
@@ -72,7 +70,6 @@ def score_answers(
             OVERALL: dict(overall),
             TABLE: {name: 100 * value for name, value in overall.items()},
             EVIDENCE: {name: 100 * value for name, value in evidence.items()},
-            MERGED: dict(merged),
         },
         measures=(
             *_column_measures(TABLE, columns, 100.0),
@@ -83,8 +80,8 @@ def score_answers(
         queries=tuple(query for part in parts for query in _queries(part)),
         counts=_counts(answers, parts),
         headline=(*((TABLE, name) for name in columns), *((EVIDENCE, name) for name in twins)),
-        unavailable=unavailable,
-        notes=(f"answers are read by version {PARSER_VERSION} of the rules",),
+        unavailable=dict(tools.unavailable),
+        tables={MERGED: dict(merged)},
     )
 
 
