@@ -8,6 +8,7 @@ from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark
 
 # Modules by name alone, so that the command line can list the names without loading the scoring code.
 REGISTRY: dict[str, str] = {
+    "activitynet-captions": "d2vlm_pipeline.evaluation.benchmarks.activitynet_captions:BENCHMARK",
     "charades-sta": "d2vlm_pipeline.evaluation.benchmarks.charades_sta:BENCHMARK",
     "grounded": "d2vlm_pipeline.evaluation.benchmarks.grounded:BENCHMARK",
     "etbench": "d2vlm_pipeline.evaluation.benchmarks.etbench:BENCHMARK",

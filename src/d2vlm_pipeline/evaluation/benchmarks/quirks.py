@@ -59,7 +59,7 @@ def otherwise(benchmark: Benchmark[Any, Any], material: Any, chosen: str, scored
         if protocol.rules not in seen:  # a protocol may have two names
             seen.append(protocol.rules)
             protocols.append((name, protocol))
-    traps = benchmark.traps if chosen == "strict" else ()
+    traps = [trap for trap in benchmark.traps if trap.concerns(material)] if chosen == "strict" else []
     wanted: list[tuple[str, int | None, Protocol[Any] | Trap[Any]]] = [
         *((name, None, protocol) for name, protocol in protocols),
         *((trap.protocol, trap.number, trap) for trap in traps),

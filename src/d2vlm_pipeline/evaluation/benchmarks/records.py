@@ -8,7 +8,7 @@ of `strict` (a trap) says what it moves.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from d2vlm_pipeline.evaluation.contributions import Contribution
 
@@ -126,6 +126,10 @@ class Protocol(Generic[Rules]):
     why: str
 
 
+def _always(material: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Trap(Generic[Rules]):
     """A quirk of a public script: the strict rules with that quirk alone.
@@ -134,12 +138,14 @@ class Trap(Generic[Rules]):
         why: what the script does, as the end of "official:x would differ by +6.1, because …".
         protocol: name of an official protocol that has it.
         number: its number among the known traps of the field's evaluators, 0 for others.
+        concerns: whether material of this kind can meet it at all.
     """
 
     rules: Rules
     why: str
     protocol: str
     number: int = 0
+    concerns: Callable[[Any], bool] = field(default=_always, repr=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from d2vlm_pipeline.evaluation.captions.ngrams import (
     ORDERS,
     Ints,
     count_ngrams,
+    distinct,
     entry_rows,
     flatten,
     group_numbers,
@@ -92,8 +93,10 @@ class _Rarity:
     @classmethod
     def of(cls, counts_WV: "csr_array", document_W: Ints, group_D: Ints, groups: int) -> "_Rarity":
         columns = counts_WV.shape[1]
-        # A sequence counts once for a document, however many of its texts have it.
-        pairs = np.unique(document_W[entry_rows(counts_WV)] * columns + counts_WV.indices)
+        pairs = document_W[entry_rows(counts_WV)] * columns + counts_WV.indices
+        if (document_W[1:] == document_W[:-1]).any():
+            # A sequence counts once for a document, however many of its texts have it.
+            pairs = distinct(pairs)
         document_P, sequence_P = np.divmod(pairs, max(columns, 1))
         key_S, frequency_S = np.unique(group_D[document_P] * columns + sequence_P, return_counts=True)
         unseen_G = np.log(np.maximum(np.bincount(group_D, minlength=groups), 1))

@@ -86,3 +86,11 @@ def group_numbers(groups: Sequence[int] | None, items: int) -> tuple[Ints, int]:
         return np.zeros(items, dtype=np.int64), 1
     group_N = np.asarray(groups, dtype=np.int64).reshape(items)
     return group_N, int(group_N.max(initial=-1)) + 1
+
+
+def distinct(values_N: Ints) -> Ints:
+    """Distinct values in ascending order; `np.unique` has a table of hashes, slow on keys of two parts."""
+    ordered_N = np.sort(values_N)
+    first_N = np.ones(len(ordered_N), dtype=bool)
+    first_N[1:] = ordered_N[1:] != ordered_N[:-1]
+    return ordered_N[first_N]
