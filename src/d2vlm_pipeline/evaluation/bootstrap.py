@@ -3,7 +3,7 @@
 Questions on one clip stand or fall together, so clips are drawn, not samples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -75,6 +75,27 @@ def _by_clips(contributions: Sequence[Contribution]) -> Iterator[tuple[list[int]
             groups.setdefault(names, []).append((place, sums_CS))
     for members in groups.values():
         yield [place for place, _ in members], np.concatenate([sums for _, sums in members], axis=1)
+def estimate_statistics(
+    clips: Sequence[str],
+    statistics: Callable[[NDArray[np.intp]], Sequence[float] | Floats],
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Estimate]:
+    """Values and percentile intervals of statistics that are no functions of sums (they sort, say).
+
+    Args:
+        clips: the clip of each row; the draws are those of `estimate` over as many clips.
+        statistics: rows, as often as they were drawn, to numbers.
+    """
+    names, row_clip = np.unique(np.array(clips), return_inverse=True)
+    rows = np.arange(len(row_clip))
+    counts_BC = _draw_counts(len(names), resamples, seed)
+    draws_BK = np.array([statistics(np.repeat(rows, counts_C[row_clip])) for counts_C in counts_BC])
+    tail = (1.0 - confidence) / 2.0
+    low_K, high_K = np.quantile(draws_BK, [tail, 1.0 - tail], axis=0)
+    found = zip(statistics(rows), low_K, high_K, strict=True)
+    return [Estimate(float(value), float(low), float(high)) for value, low, high in found]
 
 
 def clip_sums(contribution: Contribution) -> Floats:

@@ -2,7 +2,15 @@
 
 from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
 from d2vlm_pipeline.tracking.config import TrackingConfig
-from d2vlm_pipeline.tracking.log import flatten_scores, log_curves, log_files, log_scores, metric_key
+from d2vlm_pipeline.tracking.log import (
+    flatten_scores,
+    flatten_studies,
+    log_curves,
+    log_files,
+    log_scores,
+    log_studies,
+    metric_key,
+)
 from d2vlm_pipeline.tracking.run import OpenRun, current_run
 
 __all__ = [
@@ -11,10 +19,12 @@ __all__ = [
     "current_run",
     "ensure_experiment",
     "flatten_scores",
+    "flatten_studies",
     "harden_mlflow",
     "log_curves",
     "log_files",
     "log_scores",
+    "log_studies",
     "metric_key",
     "open_run",
     "tracking_client",

@@ -51,6 +51,23 @@ def log_scores(config: TrackingConfig, run_id: str, metrics: Mapping[str, Any]) 
     client.log_dict(run_id, dict(metrics), "metrics.json")
 
 
+def flatten_studies(record: Mapping[str, Any]) -> dict[str, float]:
+    """Every figure of a studies.json record by its MLflow name, without those that have no value."""
+    return {
+        metric_key("studies", study, name): float(figure["value"])
+        for study, found in record["studies"].items()
+        for name, figure in found["figures"].items()
+        if figure["value"] is not None
+    }
+
+
+def log_studies(config: TrackingConfig, run_id: str, record: Mapping[str, Any]) -> None:
+    """Log a studies.json record: its figures as metrics, and whole as the artifact studies.json."""
+    client = tracking_client(config)
+    _log_points(client, run_id, [(name, value, 0) for name, value in flatten_studies(record).items()])
+    client.log_dict(run_id, dict(record), "studies.json")
+
+
 def log_curves(config: TrackingConfig, run_id: str, rows: Iterable[Mapping[str, float]], prefix: str) -> None:
     """Log step curves: a row `{"step": k, name: value, ...}` becomes metrics `prefix/name` at step k.
 

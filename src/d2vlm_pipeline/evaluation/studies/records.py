@@ -1,4 +1,4 @@
-"""What studies report: numbers with intervals, and curves to be drawn. `Studies` is the schema of studies.json."""
+"""What studies report: figures with intervals, curves to draw. `Studies` is the schema of studies.json."""
 
 from typing import Literal, Self
 
@@ -107,3 +107,13 @@ class Studies(StrictModel):
     confidence: float
     resamples: int
     studies: dict[str, Study]
+
+    @property
+    def shortfalls(self) -> list[str]:
+        """One line for each figure that does not reach what is required of it."""
+        return [
+            f"{study.title}: {figure.title}: {figure.value:g} {figure.unit}, {figure.required:g} are required"
+            for study in self.studies.values()
+            for figure in study.figures.values()
+            if figure.value is not None and figure.required is not None and figure.value < figure.required
+        ]

@@ -9,7 +9,7 @@ from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
 
 
 class MlflowReportHooks:
-    """Logs, as they are saved, datasets whose entry says `metadata: {mlflow: curves | scores | file}`."""
+    """Logs datasets as they are saved, where `metadata.mlflow` says curves, scores, studies or file."""
 
     def __init__(self) -> None:
         """No catalog yet."""
@@ -34,12 +34,14 @@ class MlflowReportHooks:
 
 
 def _log(kind: str, name: str, dataset: PersistedDataset, data: Any) -> None:
-    from d2vlm_pipeline.tracking import current_run, log_curves, log_files, log_scores
+    from d2vlm_pipeline.tracking import current_run, log_curves, log_files, log_scores, log_studies
 
     run = current_run()
     if kind == "curves":
         log_curves(run.tracking, run.run_id, data["points"], name.removesuffix("_curves"))
     elif kind == "scores":
         log_scores(run.tracking, run.run_id, data)
+    elif kind == "studies":
+        log_studies(run.tracking, run.run_id, data)
     else:
         log_files(run.tracking, run.run_id, [dataset.path], "report")

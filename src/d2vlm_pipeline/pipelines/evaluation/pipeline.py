@@ -1,4 +1,4 @@
-"""models + held-out samples → predictions, metrics with intervals, report."""
+"""models + held-out samples → predictions, metrics with intervals, studies, report."""
 
 from functools import partial, update_wrapper
 
@@ -13,6 +13,7 @@ from d2vlm_pipeline.pipelines.evaluation.nodes import (
     score_answers,
 )
 from d2vlm_pipeline.pipelines.evaluation.report import write_report
+from d2vlm_pipeline.pipelines.evaluation.studies import studies_pipeline
 from d2vlm_pipeline.pipelines.preferences.nodes import judge_audit
 
 # System, the model that answers, and what it is shown.
@@ -29,7 +30,7 @@ def create_pipeline() -> Pipeline:
     systems = [*GUESSERS, *(system for system, _, _ in ANSWERERS)]
     scored = ["samples", "video_table"]
     config = ["params:answering", "params:evaluation"]
-    return Pipeline(
+    scoring = Pipeline(
         [
             Node(
                 guess_answers,
@@ -65,6 +66,7 @@ def create_pipeline() -> Pipeline:
                 [
                     *scored,
                     "metrics",
+                    "studies",
                     *config,
                     "params:report",
                     "params:decode_limits",
@@ -77,6 +79,7 @@ def create_pipeline() -> Pipeline:
             ),
         ]
     )
+    return scoring + studies_pipeline()
 
 
 def _answerer(system: str, model: str, view: View) -> Node:

@@ -9,6 +9,7 @@ from pydantic import PositiveInt
 from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.evaluation import EvaluationConfig, default_encoder
+from d2vlm_pipeline.evaluation.studies import Studies
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, held_out
 from d2vlm_pipeline.timeline import Prediction, Sample
@@ -34,6 +35,7 @@ def write_report(
     samples: list[Sample],
     rows: list[VideoRow],
     metrics: dict[str, Any],
+    studies: dict[str, Any],
     answering: AnswerConfig,
     evaluation: EvaluationConfig,
     report: ReportConfig,
@@ -55,6 +57,7 @@ def write_report(
         system=report.system,
         models=MODELS,
         embed=default_encoder() if evaluation.caption_similarity else None,
+        studies=Studies.model_validate(studies),
     )
     judged, chosen = judge_answers(material, report.answers)
     shown = {one.pair.sample.video for one in chosen}

@@ -1,0 +1,114 @@
+"""The nodes of the studies, on a model of a few thousand weights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from d2vlm_pipeline.evaluation import EvaluationConfig
+from d2vlm_pipeline.evaluation.studies import Studies, StudiesConfig
+from d2vlm_pipeline.features import ClipFeatures, EfficientNetConfig, FeatureStore, build_encoder, write_store
+from d2vlm_pipeline.pipelines.config import ComputeConfig
+from d2vlm_pipeline.pipelines.evaluation import studies as nodes
+from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, answer_questions
+from d2vlm_pipeline.timeline import Prediction, Question, Sample, SamplingPolicy, TimeBase
+from d2vlm_pipeline.video import VideoRow
+from model import tiny
+
+SPLITS = ("calib", "test-iid")
+TASKS = ("tvg", "tal", "gvq", "mcq")
+ANSWERING = AnswerConfig(max_new_tokens=10)
+EVALUATION = EvaluationConfig(tasks=TASKS, resamples=10, caption_similarity=False)
+
+
+def samples() -> list[Sample]:
+    choice = {"options": ["red", "blue"], "answer_index": 1, "question": "Which colour is the star?"}
+    grounded = {"task": "gvq", "answer": "(B) blue. The event happens in <evi>."} | choice
+    forms: list[tuple[str, str, dict[str, Any]]] = [
+        ("tvg", "tvg", {}),
+        ("tal", "tal", {}),
+        ("gvq", "tvg", grounded),
+        ("mcq", "absent", {"task": "mcq", "answer": "(B) blue."} | choice),
+        ("absent", "absent", {}),
+    ]
+    return [
+        Sample.model_validate(
+            tiny.sample(form).model_dump()
+            | {"id": f"{split}-{k}/{name}", "video": f"{split}-{k}.mp4", "split": split}
+            | changes
+        )
+        for split in SPLITS
+        for k in range(3)
+        for name, form, changes in forms
+    ]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+    """Samples, store, video table, sampling, encoder: what every node is given."""
+    root: Path = tmp_path_factory.mktemp("store")
+    encoder, policy = EfficientNetConfig(), SamplingPolicy()
+    digest = build_encoder(encoder).digest
+    clock = TimeBase(**tiny.clock(8).model_dump() | {"policy_digest": policy.digest})
+    names = sorted({sample.video for sample in samples()})
+    made = [
+        ClipFeatures(name, policy.digest, digest, tiny.features(8, k).numpy().astype(np.float16), clock)
+        for k, name in enumerate(names)
+    ]
+    write_store(root, made)
+    rows = [VideoRow(video=n, path=n, status="ok", digest=n, duration_s=4.0) for n in names]
+    yield [samples(), FeatureStore(root), rows, policy, encoder]
+
+
+def answers(clips: list[Any]) -> list[Prediction]:
+    found = answer_questions(
+        tiny.bundle(), *clips, ANSWERING, EVALUATION, ComputeConfig(threads=1), system="fpo", view="real"
+    )
+    return list(found)
+
+
+def test_the_record_of_a_real_model_is_whole(clips: list[Any]) -> None:
+    config = StudiesConfig()
+    rest = (ANSWERING, EVALUATION, config, ComputeConfig(threads=1))
+    calibration = list(nodes.answer_calibration(tiny.bundle(), *clips, *rest))
+    assert {str(answer.video)[:5] for answer in calibration} == {"calib"} and len(calibration) == 15
+    fpo = answers(clips)
+    record = nodes.study_model(tiny.bundle(), *clips, *rest, calibration, fpo, fpo, fpo)
+    studies = Studies.model_validate(record)
+    assert tuple(studies.studies) == config.run and studies.system == "fpo"
+    assert studies.studies["forgetting"].figures["fpo_less_start"].value == 0.0
+    cost = studies.studies["cost"].figures
+    # Eight frames and the token before them, read once for a clip's five questions.
+    assert cost["frame_tokens"].value == 9 / 5
+    assert cost["memory"].value is not None and cost["memory"].value > 50
+
+
+def test_a_model_that_sees_nothing_names_evidence_in_vain(clips: list[Any]) -> None:
+    """A planted model of the real kind: nothing that is masked was ever seen by it."""
+    from d2vlm_pipeline.evaluation.predictor import ZeroVideo
+    from d2vlm_pipeline.evaluation.studies.estimates import Drawing
+    from d2vlm_pipeline.evaluation.studies.faithfulness import study_faithfulness
+    from d2vlm_pipeline.pipelines.features.nodes import stored_clips
+
+    given, store, rows, policy, encoder = clips
+    source = stored_clips(store, rows, policy, encoder)
+    asked = [sample for sample in given if sample.split == "test-iid"]
+
+    def blind(clips: Any, questions: Any) -> list[Prediction]:
+        found = nodes._answerer(tiny.bundle(), ZeroVideo(clips), ANSWERING, ComputeConfig(threads=1), "fpo")
+        return found.answer_batch(questions)
+
+    answered = list(zip(asked, blind(source, [Question.of_sample(s) for s in asked]), strict=True))
+    study = study_faithfulness(blind, source, answered, StudiesConfig().faithfulness, 0, Drawing(10))
+    found = study.figures["difference"]
+    assert found.n > 0 and found.value == 0.0 < (found.required or 0.0)
+
+
+def test_what_is_not_studied_is_not_asked(clips: list[Any]) -> None:
+    rest = (ANSWERING, EVALUATION, StudiesConfig(run=("abstention",)), ComputeConfig(threads=1))
+    assert list(nodes.answer_calibration(tiny.bundle(), *clips, *rest)) == []
+    given, *others = clips
+    untrained = nodes.answer_untrained(None, None, given, *others, None, *rest)  # type: ignore[arg-type]
+    assert list(untrained) == []
