@@ -16,7 +16,8 @@ from d2vlm_pipeline.evaluation.benchmarks.records import Files
 
 SCORED = sorted(set(REGISTRY) & set(PUBLIC))
 KEPT = 12
-MUTATIONS = 25
+MUTATIONS = 16
+IN_TRUTH = 8  # truth is read whole
 
 # Written as text, because not all of it is JSON that `json` would write.
 NASTY = [
@@ -100,6 +101,17 @@ def test_one_wrong_value_is_a_figure_or_one_line(name: str, tmp_path: Path) -> N
         files.predictions.write_text(damaged(text, rng), encoding="utf-8")
         seen.add(outcome(name, files) == "scored")
     assert False in seen
+
+
+@pytest.mark.parametrize("name", [name for name in SCORED if PUBLIC[name].truths])
+def test_one_wrong_value_in_the_truth_is_a_figure_or_one_line(name: str, tmp_path: Path) -> None:
+    files, rng = short_copies(name, tmp_path), random.Random(0)
+    for truth in files.truths:
+        text = truth.read_text(encoding="utf-8")
+        for _ in range(IN_TRUTH):
+            truth.write_text(damaged(text, rng), encoding="utf-8")
+            outcome(name, files)
+        truth.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SCORED)
