@@ -54,21 +54,22 @@ def test_a_threshold_curve_falls_where_the_iou_ends() -> None:
 
 def test_slices_show_what_depends_on_length() -> None:
     """Short events are missed, long ones found."""
-    asked = [sample("tvg", [(0, 2.0 + k)], key=f"k{k:02}") for k in range(40)]
+    asked = [sample("tvg", [(0, 2.0 + k / 2)], key=f"k{k:02}") for k in range(80)]
     held = pairs(
-        *((s, places(s, [(0, s.events[0].end_s) if k >= 20 else (30, 31)])) for k, s in enumerate(asked))
+        *((s, places(s, [(0, s.events[0].end_s) if k >= 40 else (30, 31)])) for k, s in enumerate(asked))
     )
     chart = length_chart("tvg", {"fpo": held}, {"fpo": 0}, CONFIG)
     assert chart is not None and len(chart.x_names) == 4
     assert [p.y for p in chart.lines[0].points] == [0, 0, 100, 100]
-    assert [p.note for p in chart.lines[0].points] == ["n 10"] * 4
+    assert [p.note for p in chart.lines[0].points] == ["n 20"] * 4
+    assert chart.x_names == ("2–11.9", "11.9–21.8", "21.8–31.6", "31.6–41.5")
     alike = pairs(*((s, None) for s in (sample("tvg", key=str(k)) for k in range(40))))
     assert length_chart("tvg", {"fpo": alike}, {"fpo": 0}, CONFIG) is None
 
 
 def test_equal_values_share_a_slice() -> None:
-    assert slice_edges([1, 1, 1, 1, 1, 1, 2, 3]) == [1.0, 1.25, 3.0]
-    assert slice_edges([5, 5]) == [5.0]
+    assert slice_edges([1, 1, 1, 1, 1, 1, 2, 3], 4) == [1.0, 1.25, 3.0]
+    assert slice_edges([5, 5], 4) == [5.0]
 
 
 def known(confidence: list[float], hit: list[float]) -> Claims:

@@ -9,6 +9,9 @@ from typing import ClassVar
 
 from d2vlm_pipeline.evaluation.scores import Score
 
+TONES = 9
+"""Colours, with dash and mark, that the style sheet knows."""
+
 
 @dataclass(frozen=True)
 class Note:
@@ -84,7 +87,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """Points of one system; `tone` (0 … 7) chooses colour, dash and mark."""
+    """Points of one system; `tone` (0 … 8) chooses colour, dash and mark."""
 
     name: str
     tone: int

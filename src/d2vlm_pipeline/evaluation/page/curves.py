@@ -90,7 +90,7 @@ def length_chart(
     return _sliced(task, grounded, tones, config, length_s, "mean length of the true intervals (s)")
 
 
-def slice_edges(values: Sequence[float], slices: int = _SLICES) -> list[float]:
+def slice_edges(values: Sequence[float], slices: int) -> list[float]:
     """Edges of at most so many slices of about equal mass; equal values are never parted."""
     quantiles = np.quantile(np.array(values), np.linspace(0, 1, slices + 1))
     return sorted({float(edge) for edge in quantiles})
@@ -107,7 +107,8 @@ def _sliced(
     values = [value_of(pair) for pairs in systems.values() for pair in pairs]
     if not values:
         return None
-    edges = slice_edges(values)
+    most = max(len(pairs) for pairs in systems.values())
+    edges = slice_edges(values, max(2, min(_SLICES, most // (2 * _LEAST_SAMPLES))))
     if len(edges) < 3:
         return None  # all alike: nothing to compare
     metric, lines = MAIN_METRICS[task][0], []
@@ -119,7 +120,7 @@ def _sliced(
             metrics = TASK_METRICS[task](within, MetricContext(config.thresholds))
             if metric in metrics and len(metrics[metric].clips) >= _LEAST_SAMPLES:
                 points.append(_point(float(place), metrics[metric], config, f"{task}/{place}"))
-        if points:
+        if len(points) > 1:
             lines.append(Line(system, tones[system], tuple(points)))
     if not lines:
         return None

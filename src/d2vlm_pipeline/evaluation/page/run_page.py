@@ -7,7 +7,7 @@ from functools import cached_property
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.contributions import Embed, MetricContext
 from d2vlm_pipeline.evaluation.metrics import MAIN_METRICS
-from d2vlm_pipeline.evaluation.page.blocks import Block, Chart, Charts, Film, Note, Page, Section
+from d2vlm_pipeline.evaluation.page.blocks import TONES, Block, Chart, Charts, Film, Note, Page, Section
 from d2vlm_pipeline.evaluation.page.confidence import confidence_charts
 from d2vlm_pipeline.evaluation.page.curves import Systems, duration_chart, length_chart, threshold_chart
 from d2vlm_pipeline.evaluation.page.gallery import Judged, choose, gallery_of, judge
@@ -58,8 +58,8 @@ class RunMaterial:
 
     @cached_property
     def tones(self) -> dict[str, int]:
-        """A tone for every system."""
-        return {name: tone for tone, name in enumerate(self.systems)}
+        """A tone for every system; there are `TONES`, enough for all of the contracts."""
+        return {name: tone % TONES for tone, name in enumerate(self.systems)}
 
     @cached_property
     def pairs(self) -> dict[str, list[Pair]]:

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from d2vlm_pipeline.evaluation.page.blocks import Block, Chart, Charts, Line, Note, Point, Section, TextTable
+from d2vlm_pipeline.evaluation.page.blocks import (
+    TONES,
+    Block,
+    Chart,
+    Charts,
+    Line,
+    Note,
+    Point,
+    Section,
+    TextTable,
+)
 from d2vlm_pipeline.evaluation.studies import Curve, Figure, Studies, Study
 
 _UNITS = {"percent": " %", "points": " points", "seconds": " s", "tokens": " tokens", "megabytes": " MB"}
@@ -77,7 +87,7 @@ def _chart(panel: str, curves: Sequence[Curve]) -> Chart:
 
 def _line(curve: Curve, tone: int) -> Line:
     points = (Point(point.x, point.y, point.low, point.high, f"n {point.n}") for point in curve.points)
-    return Line(curve.title, tone % 8, tuple(points))
+    return Line(curve.title, tone % TONES, tuple(points))
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Charts as SVG that a page carries inline: small, coloured by classes of the style sheet, told in words too.
 
-Tones are classes `t0` … `t7`: the style sheet gives each a colour and a dash, so that dark pages, prints and
+Tones are classes `t0` … `t8`: the style sheet gives each a colour and a dash, so that dark pages, prints and
 eyes that tell few colours apart are served by one place. Every text is escaped where an element is written.
 """
 
