@@ -104,6 +104,7 @@ def test_documents_of_their_own_leave_figures_to_the_caption() -> None:
 
 def test_documents_may_be_of_groups() -> None:
     documents = [["cut the onion"], ["stir the pan"], ["fry the fish"], ["fry the onion"]]
-    both = cider([["cut the onion"], ["fry the fish"]], ["cut onion", "fry fish"], [0, 1], documents, [0, 0, 1, 1])
+    references, said = [["cut the onion"], ["fry the fish"]], ["cut onion", "fry fish"]
+    both = cider(references, said, [0, 1], documents, [0, 0, 1, 1])
     np.testing.assert_allclose(both[:1], cider([["cut the onion"]], ["cut onion"], documents=documents[:2]))
     np.testing.assert_allclose(both[1:], cider([["fry the fish"]], ["fry fish"], documents=documents[2:]))

@@ -16,6 +16,7 @@ REGISTRY: dict[str, str] = {
     "qvhighlights": "d2vlm_pipeline.evaluation.benchmarks.qvhighlights:BENCHMARK",
     "timechat-vhd": "d2vlm_pipeline.evaluation.benchmarks.timechat_vhd:BENCHMARK",
     "video-mme": "d2vlm_pipeline.evaluation.benchmarks.video_mme:BENCHMARK",
+    "youcook2": "d2vlm_pipeline.evaluation.benchmarks.youcook2:BENCHMARK",
 }
 """Benchmark to `module:value`."""
 
