@@ -301,14 +301,21 @@ def test_clips_of_a_smaller_draw_are_among_those_of_a_greater() -> None:
     assert drawn_clips(asked, 99, 0) == asked
 
 
-def test_the_calibration_split_must_be_there_and_not_be_scored() -> None:
+def test_the_calibration_split_must_not_be_scored() -> None:
     samples = [sample("tvg", split="calib")]
     check_split(samples, StudiesConfig(), ["test-iid"])
     with pytest.raises(UserError, match=r"split is calib, which is scored as well: name a split"):
         check_split(samples, StudiesConfig(), ["test-iid", "calib"])
-    with pytest.raises(UserError, match="no sample in calib: set studies"):
-        check_split([sample("tvg")], StudiesConfig(), ["test-iid"])
     check_split([], StudiesConfig(run=("cost",)), ["calib"])
+
+
+def test_without_anything_to_fit_a_calibrator_on_there_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    check_split([sample("tvg")], StudiesConfig(), ["test-iid"])
+    assert "no sample in calib" in caplog.text
+    study = study_calibration([], sure_pairs([(0.9, True), (0.8, False)]), CalibrationConfig(), DRAWING)
+    assert study.headline == "ece_before" and value(study, "ece_before") == pytest.approx(45.0)
+    assert "ece_after" not in study.figures and list(study.curves) == ["before"]
+    assert study.notes[0] == "The calibrator saw 0 intervals of 0 clips: there is none."
 
 
 def test_changes_that_are_equal_are_one() -> None:

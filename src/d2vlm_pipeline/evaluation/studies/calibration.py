@@ -16,7 +16,6 @@ from d2vlm_pipeline.evaluation.studies.estimates import Drawing, mean_figure, st
 from d2vlm_pipeline.evaluation.studies.records import Curve, Figure, Point, Study, Unit
 from d2vlm_pipeline.evaluation.studies.reliability import (
     FITS,
-    Calibrator,
     calibration_error,
     equal_mass_bins,
     expected_error_by_chance,
@@ -54,18 +53,17 @@ def study_calibration(
 ) -> Study:
     """Reliability before and after a calibrator that saw `fit_on` alone."""
     fitted, judged = predicted_intervals(fit_on, "answer"), predicted_intervals(judge_on, "answer")
-    hit_R = _hits(judged, config)
-    calibrated_R = _fit(fitted.confidence_R, _hits(fitted, config), config)(judged.confidence_R)
-    expected_R = _fit(fitted.confidence_R, fitted.iou_R, config)(judged.confidence_R)
+    hit_R, raw_R = _hits(judged, config), judged.confidence_R
+    calibrated_R = _calibrated(fitted.confidence_R, _hits(fitted, config), raw_R, config)
+    expected_R = _calibrated(fitted.confidence_R, fitted.iou_R, raw_R, config)
     figures = (
         _answer_figures(judged, hit_R, calibrated_R, config, drawing)
-        | _iou_figures(judged, expected_R, config, drawing)
+        | _errors("ece_iou", "ECE against IoU", judged, expected_R, judged.iou_R, config, drawing)
         | _evidence_figures(fit_on, judge_on, config, drawing)
     )
-    curves = {
-        "before": _curve("before calibration", judged.confidence_R, hit_R, config),
-        "after": _curve("after calibration", calibrated_R, hit_R, config),
-    }
+    curves = {"before": _curve("before calibration", raw_R, hit_R, config)}
+    if calibrated_R is not None:
+        curves["after"] = _curve("after calibration", calibrated_R, hit_R, config)
     return Study(
         title="Calibration",
         definition=(
@@ -74,12 +72,13 @@ def study_calibration(
             f"ECE over {config.bins} bins of equal mass. The calibrator ({config.calibrator}) is fitted on "
             f"the split {config.split} alone. `ece_iou`: the same against the IoU itself."
         ),
-        headline="ece_after",
+        headline="ece_before" if calibrated_R is None else "ece_after",
         clips=len({pair.sample.video for pair in judge_on}),
         figures=figures,
         curves=curves,
         notes=(
-            f"The calibrator saw {len(fitted.clips)} intervals of {len(set(fitted.clips))} clips.",
+            f"The calibrator saw {len(fitted.clips)} intervals of {len(set(fitted.clips))} clips"
+            + ("." if len(fitted.clips) else ": there is none."),
             "ECE is never 0 in a finite sample: `ece_by_chance` is what perfectly calibrated confidences of "
             "the same spread and number show; for the same reason redrawn clips show more than the value.",
         ),
@@ -90,77 +89,63 @@ def _hits(found: Intervals, config: CalibrationConfig) -> Floats:
     return reaches(found.iou_R, (config.hit_iou,))[..., 0].astype(np.float64)
 
 
-def _fit(confidence_R: Floats, outcome_R: Floats, config: CalibrationConfig) -> Calibrator:
-    """A calibrator; without anything to fit it on, confidences stay as they are."""
-    return FITS[config.calibrator](confidence_R, outcome_R) if len(confidence_R) else lambda same: same
+def _calibrated(
+    fit_R: Floats, outcome_R: Floats, confidence_R: Floats, config: CalibrationConfig
+) -> Floats | None:
+    """Confidences through a calibrator; None without anything to fit it on."""
+    return FITS[config.calibrator](fit_R, outcome_R)(confidence_R) if len(fit_R) else None
 
 
 def _answer_figures(
-    judged: Intervals, hit_R: Floats, calibrated_R: Floats, config: CalibrationConfig, drawing: Drawing
+    judged: Intervals, hit_R: Floats, calibrated_R: Floats | None, config: CalibrationConfig, drawing: Drawing
 ) -> dict[str, Figure]:
-    before_R, clips, bins = judged.confidence_R, judged.clips, config.bins
-
-    def gain(rows: NDArray[np.intp]) -> list[float]:
-        errors = (calibration_error(each[rows], hit_R[rows], bins) for each in (before_R, calibrated_R))
-        return [next(errors) - next(errors)]
-
-    (gained,) = statistic_figures([("ECE before less after", "points")], clips, gain, drawing)
-    seed = derive_seed(drawing.seed, "calibration by chance")
-    chance = expected_error_by_chance(calibrated_R, bins, _CHANCE_DRAWS, seed) if clips else None
-    before, after = _errors("ECE", clips, before_R, calibrated_R, hit_R, bins, drawing)
-    return {
-        "ece_before": before,
-        "ece_after": after,
-        "ece_gain": gained,
-        "ece_by_chance": Figure(
+    clips = judged.clips
+    figures = _errors("ece", "ECE", judged, calibrated_R, hit_R, config, drawing)
+    if calibrated_R is not None and clips:
+        seed = derive_seed(drawing.seed, "calibration by chance")
+        chance = expected_error_by_chance(calibrated_R, config.bins, _CHANCE_DRAWS, seed)
+        figures["ece_by_chance"] = Figure(
             title="ECE of a perfectly calibrated model in so small a sample",
-            value=None if chance is None else round(100.0 * chance, 4),
+            value=round(100.0 * chance, 4),
             n=len(clips),
-        ),
-        "confidence": mean_figure("mean confidence", clips, before_R, drawing),
+        )
+    return figures | {
+        "confidence": mean_figure("mean confidence", clips, judged.confidence_R, drawing),
         "hits": mean_figure("intervals that are right", clips, hit_R, drawing),
     }
-
-
-def _iou_figures(
-    judged: Intervals, expected_R: Floats, config: CalibrationConfig, drawing: Drawing
-) -> dict[str, Figure]:
-    clips, raw_R, iou_R = judged.clips, judged.confidence_R, judged.iou_R
-    before, after = _errors("ECE against IoU", clips, raw_R, expected_R, iou_R, config.bins, drawing)
-    return {"ece_iou_before": before, "ece_iou_after": after}
 
 
 def _evidence_figures(
     fit_on: Sequence[Pair], judge_on: Sequence[Pair], config: CalibrationConfig, drawing: Drawing
 ) -> dict[str, Figure]:
     fitted, judged = predicted_intervals(fit_on, "evidence"), predicted_intervals(judge_on, "evidence")
-    hit_R, raw_R = _hits(judged, config), judged.confidence_R
-    calibrated_R = _fit(fitted.confidence_R, _hits(fitted, config), config)(raw_R)
-    before, after = _errors(
-        "ECE of the evidence half", judged.clips, raw_R, calibrated_R, hit_R, config.bins, drawing
-    )
-    return {"ece_before_evi": before, "ece_after_evi": after}
+    raw_R, hits_R = judged.confidence_R, _hits(judged, config)
+    after_R = _calibrated(fitted.confidence_R, _hits(fitted, config), raw_R, config)
+    return _errors("ece_evi", "ECE of the evidence half", judged, after_R, hits_R, config, drawing)
 
 
 def _errors(
+    name: str,
     title: str,
-    clips: Sequence[str],
-    before_R: Floats,
-    after_R: Floats,
+    judged: Intervals,
+    after_R: Floats | None,
     outcome_R: Floats,
-    bins: int,
+    config: CalibrationConfig,
     drawing: Drawing,
-) -> list[Figure]:
-    """ECE before and after calibration."""
+) -> dict[str, Figure]:
+    """ECE before and, where there is a calibrator, after calibration, and the gain."""
 
     def errors(rows: NDArray[np.intp]) -> list[float]:
-        return [calibration_error(each[rows], outcome_R[rows], bins) for each in (before_R, after_R)]
+        sides = [judged.confidence_R] if after_R is None else [judged.confidence_R, after_R]
+        found = [calibration_error(each[rows], outcome_R[rows], config.bins) for each in sides]
+        return found if after_R is None else [*found, found[0] - found[1]]
 
-    titles: list[tuple[str, Unit]] = [
-        (f"{title} before calibration", "percent"),
-        (f"{title} after calibration", "percent"),
-    ]
-    return statistic_figures(titles, clips, errors, drawing)
+    titles: dict[str, tuple[str, Unit]] = {f"{name}_before": (f"{title} before calibration", "percent")}
+    if after_R is not None:
+        titles[f"{name}_after"] = (f"{title} after calibration", "percent")
+        titles[f"{name}_gain"] = (f"{title} before less after", "points")
+    found = statistic_figures(list(titles.values()), judged.clips, errors, drawing)
+    return dict(zip(titles, found, strict=True))
 
 
 def _curve(title: str, confidence_R: Floats, hit_R: Floats, config: CalibrationConfig) -> Curve:

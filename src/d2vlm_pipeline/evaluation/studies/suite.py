@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ from d2vlm_pipeline.evaluation.studies.records import Study
 from d2vlm_pipeline.evaluation.studies.robustness import study_robustness
 from d2vlm_pipeline.evaluation.studies.time_consistency import study_time
 from d2vlm_pipeline.timeline import MCQ_TASKS, Prediction, Sample
+
+logger = logging.getLogger(__name__)
 
 Answered = Sequence[tuple[Sample, Prediction]]
 
@@ -118,10 +121,10 @@ def drawn_clips(answered: Answered, clips: int, seed: int) -> Answered:
 
 
 def check_split(samples: Sequence[Sample], config: StudiesConfig, judged: Sequence[str]) -> None:
-    """Check that the calibrator is fitted on samples, and on other ones than it is judged on.
+    """Check that the calibrator is fitted on other samples than it is judged on; without any, warn.
 
     Raises:
-        UserError: no samples, or the same split.
+        UserError: the splits are the same.
     """
     split = config.calibration.split
     if "calibration" not in config.run:
@@ -132,7 +135,4 @@ def check_split(samples: Sequence[Sample], config: StudiesConfig, judged: Sequen
             "answering.splits does not"
         )
     if not any(sample.split == split for sample in samples):
-        raise UserError(
-            f"no sample in {split}: set studies.calibration.split to a split of the data, or leave "
-            "calibration out of studies.run"
-        )
+        logger.warning("no sample in %s: confidences are not calibrated (studies.calibration.split)", split)

@@ -47,9 +47,8 @@ def answer_calibration(
     check_split(samples, studies, answering.splits)
     if "calibration" not in studies.run:
         return iter(())
-    split = answering.model_copy(update={"splits": (studies.calibration.split,)})
+    asked = _of_split(samples, studies.calibration.split, evaluation)
     clips = stored_clips(store, rows, sampling, encoder)
-    asked = held_out(samples, split, evaluation)
     answerer = _answerer(model, clips, answering, compute, f"{_SYSTEM}, {studies.calibration.split}")
     return answerer.answer_all(Question.of_sample(sample) for sample in asked)
 
@@ -105,7 +104,7 @@ def study_model(
 
     clips = stored_clips(store, rows, sampling, encoder)
     asked = held_out(samples, answering, evaluation)
-    fitted = [s for s in samples if s.split == config.calibration.split and s.task in evaluation.tasks]
+    fitted = _of_split(samples, config.calibration.split, evaluation)
 
     def ask(source: ClipSource, questions: Sequence[Question]) -> list[Prediction]:
         return _answerer(model, source, answering, compute, _SYSTEM).answer_batch(questions)
@@ -174,6 +173,12 @@ def studies_pipeline() -> Pipeline:
             ),
         ]
     )
+
+
+def _of_split(samples: Sequence[Sample], split: str, evaluation: EvaluationConfig) -> list[Sample]:
+    """Samples of one split and the scored tasks, neighbours by clip."""
+    kept = [sample for sample in samples if sample.split == split and sample.task in evaluation.tasks]
+    return sorted(kept, key=lambda sample: (sample.video, sample.id))
 
 
 def _answerer(
