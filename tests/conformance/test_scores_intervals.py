@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from conformance.public import public_file
+from conformance.scoring import PublicFiles
+from conformance.scoring import score as command
 from d2vlm_pipeline.evaluation.benchmarks import find_benchmark
 from d2vlm_pipeline.evaluation.benchmarks.records import Files, Scored
 
@@ -60,14 +62,16 @@ def test_charades_of_a_sample_of_the_queries(protocol: str) -> None:
 
 
 QVH = "moment_detr_qvhighlights"
+VAL = "highlight_val_release.jsonl"
+PERTURBED = "perturbed_val_seed17"
 
 
 @pytest.mark.parametrize(
     ("name", "truth"),
     [
-        ("sample_val_preds", "highlight_val_release.jsonl"),
-        ("qd_detr_val_preds", "highlight_val_release.jsonl"),
-        ("perturbed_val_seed17", "highlight_val_release.jsonl"),
+        ("sample_val_preds", VAL),
+        ("qd_detr_val_preds", VAL),
+        (PERTURBED, VAL),
         ("subset_mr_only", "subset_gt.jsonl"),
         ("subset_hl_only", "subset_gt.jsonl"),
     ],
@@ -79,7 +83,7 @@ def test_qvhighlights_equals_moment_detr(name: str, truth: str) -> None:
 
 @pytest.mark.parametrize("name", ["sample_val_preds", "qd_detr_val_preds"])
 def test_qvhighlights_equals_what_was_shipped(name: str) -> None:
-    result = scored("qvhighlights", "official", QVH, f"{name}.jsonl", "highlight_val_release.jsonl")
+    result = scored("qvhighlights", "official", QVH, f"{name}.jsonl", VAL)
     assert result.metrics == recorded(QVH, f"{name}.shipped_expected.json")
 
 
@@ -97,9 +101,38 @@ def test_all_expected_files_of_intervals_are_compared() -> None:
 
 
 def test_strict_equals_official_where_no_trap_is_in_the_way() -> None:
-    sample = scored("qvhighlights", "strict", QVH, "sample_val_preds.jsonl", "highlight_val_release.jsonl")
+    sample = scored("qvhighlights", "strict", QVH, "sample_val_preds.jsonl", VAL)
     published = recorded(QVH, "sample_val_preds.expected.json")
     full = sample.metrics["full"]
     assert isinstance(full, dict)
     for name, by_threshold in published["full"].items():
         assert full[name] == pytest.approx(by_threshold, abs=0.0051)
+
+
+COMMANDS = [
+    ("qvhighlights", "official", PublicFiles(QVH, f"{PERTURBED}.jsonl", (VAL,))),
+    ("timechat-vhd", "official", PublicFiles("timechat_vhd", "timechat_vhd_pred.json", ("gt.jsonl",))),
+    ("charades-sta", "official:d2vlm", PublicFiles("charades_sta", FORMS[1], (TRUTHS[1],))),
+]
+
+
+@pytest.mark.parametrize(("benchmark", "protocol", "files"), COMMANDS)
+def test_the_command_reports_the_same_figures(
+    benchmark: str, protocol: str, files: PublicFiles, tmp_path: Path
+) -> None:
+    report = command(benchmark, files, tmp_path, ["--protocol", protocol])
+    direct = scored(benchmark, protocol, files.folder, files.predictions, files.truths[0])
+    assert report["metrics"] == direct.metrics
+    assert report["protocol"] == protocol
+    assert report["counts"]["queries"] == direct.counts.queries
+    (path, interval), *_ = report["intervals"].items()
+    assert interval["low"] < interval["value"] < interval["high"], path
+
+
+def test_traps_say_what_they_move_on_the_perturbed_truth(tmp_path: Path) -> None:
+    report = command(*COMMANDS[0][::2], tmp_path)
+    moved = {trap["why"]: trap["line"] for trap in report["traps"]}
+    assert "+1.68 full/MR-R1/0.5" in moved["R1 takes the first window of the list, not the best scored one"]
+    assert "-1.14 short/MR-mAP/average" in moved[
+        "short, middle and long count windows as wrong that find a true window of another length"
+    ]
