@@ -13,6 +13,7 @@ from conformance.scoring import PUBLIC
 from d2vlm_pipeline.artifacts import UserError, canonical_json
 from d2vlm_pipeline.evaluation.benchmarks import REGISTRY, find_benchmark
 from d2vlm_pipeline.evaluation.benchmarks.records import Files
+from d2vlm_pipeline.evaluation.captions import java
 
 SCORED = sorted(set(REGISTRY) & set(PUBLIC))
 KEPT = 12
@@ -26,6 +27,12 @@ NASTY = [
     *("{}", '{"a": 1}'),
 ]
 _MARK = "@@here@@"
+
+
+@pytest.fixture(autouse=True)
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR has tests of its own; here it would cost half a minute."""
+    monkeypatch.setattr(java, "find_java", lambda: None)
 
 
 def cut(value: Any, depth: int = 2) -> Any:

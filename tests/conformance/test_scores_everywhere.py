@@ -14,9 +14,16 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation.benchmarks import REGISTRY, find_benchmark
 from d2vlm_pipeline.evaluation.benchmarks.figures import label, leaf
 from d2vlm_pipeline.evaluation.benchmarks.records import Files, Scored
+from d2vlm_pipeline.evaluation.captions import java
 
 SCORED = sorted(set(REGISTRY) & set(PUBLIC))
 ROUNDED = {"video-mme": 0.051}  # publishes one decimal, others two at least
+
+
+@pytest.fixture(autouse=True)
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR has tests of its own; here it would cost half a minute."""
+    monkeypatch.setattr(java, "find_java", lambda: None)
 
 
 def test_every_benchmark_with_public_files_is_here() -> None:

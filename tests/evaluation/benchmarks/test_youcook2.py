@@ -22,7 +22,7 @@ from d2vlm_pipeline.evaluation.overlap import Floats
 
 TRUTH = {
     "a.mp4": [(0, 10, "cut the onion in small pieces"), (20, 30, "fry the onion in hot oil")],
-    "b.mp4": [(5, 15, "stir the thick soup"), (15, 30, "add salt to the soup"), (40, 60, "serve it very hot")],
+    "b.mp4": [(5, 15, "stir the thick soup"), (15, 30, "add salt to it now"), (40, 60, "serve it very hot")],
     "c.mp4": [(0, 50, "knead the dough for ten minutes")],
 }
 RIGHT = {
