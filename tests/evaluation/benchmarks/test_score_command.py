@@ -145,6 +145,7 @@ def test_the_report_is_written_whole_and_the_same_each_time(answers: Path, tmp_p
         assert run("--benchmark", "mvbench", "--predictions", answers, "--json", out).exit_code == 0
         texts.append(out.read_bytes())
     assert texts[0] == texts[1]
+    assert [query["id"] for query in json.loads(texts[0])["unparsed"]] == ["action_count/1"]
     two_thirds = pytest.approx(200 / 3)
     assert json.loads(texts[0])["metrics"] == {"Total": two_thirds, "action_count": two_thirds}
 

@@ -4,6 +4,7 @@ A prediction is `{"idx": 0, "pred": "(A)", "gt": "(A) the box"}`. Ground truth, 
 such files or of MVBench's own annotations, `{"video", "question", "candidates", "answer"}` by idx.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from d2vlm_pipeline.evaluation.reading import CAREFUL_LETTERS, halves, lettered
 from d2vlm_pipeline.evaluation.reading.multiple_choice import first_word, first_words_agree
 
 TOTAL = "Total"
+_TASKS = 20
+_QUESTIONS = 4000
 _MOST_OPTIONS = 26  # how many a question has stands nowhere
 
 
@@ -65,15 +68,22 @@ def score(answers: Answers, rules: MVBenchRules) -> Scored:
         tasks.setdefault(one.item.groups[0], []).append(one)
     parts = {**{task: tasks[task] for task in sorted(tasks)}, TOTAL: judged}
     metrics: Tree = {name: percent_right(part, rules.decimals) for name, part in parts.items()}
-    named_videos = any(item.video != item.id for item in answers.items)
     return Scored(
         metrics=metrics,
         measures=tuple(accuracy((name,), part) for name, part in parts.items()),
         queries=queries(judged, lambda item: item.groups[0]),
         counts=counts(answers, judged),
         headline=((TOTAL,), *((task,) for task in sorted(tasks))),
-        notes=() if named_videos else ("the files name no videos: intervals draw questions instead",),
+        notes=tuple(_notes(answers, len(tasks))),
     )
+
+
+def _notes(answers: Answers, tasks: int) -> Iterator[str]:
+    questions = len(answers.items)
+    if (tasks, questions) != (_TASKS, _QUESTIONS):
+        yield f"MVBench has {_QUESTIONS} questions in {_TASKS} tasks, these files {questions} in {tasks}"
+    if all(item.video == item.id for item in answers.items):
+        yield "the files name no videos: intervals draw questions instead"
 
 
 def _judged(item: Item, rules: MVBenchRules) -> Judged:

@@ -35,6 +35,11 @@ def report_record(report: Report) -> dict[str, Any]:
             for role, files in report.digests.items()
         },
         "counts": vars(scored.counts),
+        "unparsed": [
+            {"id": query.id, "video": query.video, "answer": query.answer}
+            for query in scored.queries
+            if query.status == "unparsed"
+        ],
         "metrics": scored.metrics,
         "headline": [label(path) for path in scored.headline],
         "intervals": {label(path): vars(ranged) for path, ranged in report.intervals.items()},
