@@ -172,6 +172,19 @@ def test_an_iou_is_a_share_whatever_the_times(pairs: list[tuple[Any, Any]]) -> N
     assert ((ious >= 0) & (ious <= 1)).all()
 
 
+@given(st.integers(0, 10**6), st.integers(0, 60), st.integers(1, 60), st.integers(0, 60), st.integers(1, 60))
+def test_intervals_that_are_all_later_by_as_much_have_the_same_iou(
+    later_s: int, start_s: int, length_s: int, said_s: int, said_length_s: int
+) -> None:
+    def query(by_s: int) -> Query:
+        true = (start_s + by_s, start_s + length_s + by_s)
+        said = (said_s + by_s, said_s + said_length_s + by_s)
+        return Query("q", "v", "parsed", truth=(true,), said=(said,))
+
+    first, later = first_ious([query(0), query(later_s)])
+    assert first == later
+
+
 @given(st.permutations(list(RIGHT)), st.lists(st.floats(0, 20), min_size=8, max_size=8))
 def test_the_order_of_predictions_changes_nothing(order: list[str], times: list[float]) -> None:
     asked = tuple(Asked(str(k), video, "", (tuple(true),)) for k, (video, *true) in enumerate(TRUTH))

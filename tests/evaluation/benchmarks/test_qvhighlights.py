@@ -310,6 +310,20 @@ def test_the_order_of_lines_changes_nothing(first: list[int], second: list[int])
     assert results[0] == results[1]
 
 
+@given(
+    st.integers(0, 40),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 50), st.integers(0, 9)), min_size=1, max_size=12),
+)
+@settings(max_examples=20)
+def test_moments_that_are_all_later_by_as_much_score_the_same(shift_s: int, drawn: list[Any]) -> None:
+    results = []
+    for later_s in (0, shift_s):
+        truth = asked(1, [(later_s + 4, later_s + 12), (later_s + 20, later_s + 60)], [0], 150)
+        windows = [(start + later_s, start + length + later_s, score) for start, length, score in drawn]
+        results.append(BENCHMARK.score(_submission([said(1, windows)], [truth]), STRICT).metrics)
+    assert results[0] == results[1]
+
+
 def _submission(lines: list[Line], truth: list[Line]) -> Any:
     import tempfile
 

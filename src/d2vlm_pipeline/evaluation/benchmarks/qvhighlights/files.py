@@ -180,8 +180,9 @@ def _said(row: Row, keys: list[str]) -> Said:
 
 
 def _windows(row: Row) -> list[list[float]]:
-    windows = [part.numbers for part in row.parts]
-    for part, window in zip(row.parts, windows, strict=True):
-        if len(window) != 3:
+    windows = []
+    for part in row.parts:
+        windows.append(part.numbers)
+        if len(windows[-1]) != 3:
             raise part.error("expected [start, end, score]")
     return windows
