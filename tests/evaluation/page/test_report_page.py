@@ -142,7 +142,7 @@ def test_studies_are_drawn(name: str, section: str) -> None:
     text = "".join(Reader(html[start : html.index("</section>", start) + len("</section>")]).text)
     assert "ECE <raw>" in text and "9.50 points" in text and "8.00 – 11.00" in text
     assert "at least 15 points: not reached" in text
-    assert "What it is. Over 7 clips." in text and "reliability" in text
+    assert "What it is. Over 7 clips." in text and "Reliability" in text
 
 
 def test_the_page_is_small(html: str) -> None:

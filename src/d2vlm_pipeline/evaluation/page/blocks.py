@@ -129,6 +129,19 @@ class Charts:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One study: what was found, in figures and curves beside each other, and what exactly was measured."""
+
+    title: str
+    headline: str
+    text: str
+    figures: TextTable
+    charts: tuple[Chart, ...]
+    notes: tuple[str, ...]
+    kind: ClassVar[str] = "finding"
+
+
+@dataclass(frozen=True)
 class Dot:
     """A score of one system in a forest."""
 
@@ -254,7 +267,7 @@ class Verbatim:
     kind: ClassVar[str] = "verbatim"
 
 
-Block = Note | Facts | TextTable | ScoreTable | Charts | Forests | Gallery | Verbatim
+Block = Note | Facts | TextTable | ScoreTable | Charts | Finding | Forests | Gallery | Verbatim
 
 
 @dataclass(frozen=True)

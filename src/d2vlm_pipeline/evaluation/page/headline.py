@@ -32,7 +32,7 @@ def lead(scores: SystemScores, system: str, systems: Sequence[str], models: Sequ
         return f"{system}, without a baseline to compare it with."
     return (
         f"On {ahead} of {tasks} tasks {system} is ahead of everything that does not see the clip, "
-        f"on {clear} of them by more than the intervals of both."
+        f"on {clear} of them with intervals that do not touch."
     )
 
 
