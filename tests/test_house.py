@@ -61,7 +61,9 @@ CATALOG = {
     "hard_negatives": "05_model_input/hard_negatives.jsonl",
     "sft_model": "06_models/sft",
     "fpo_model": "06_models/fpo",
+    "blind_model": "06_models/blind",
     "{system}_predictions": "07_model_output/{system}_predictions.jsonl",
+    "{system}_answer_record": "07_model_output/{system}_answer_record.json",
     "quarantine": "08_reporting/quarantine.json",
     "world_certificate": "08_reporting/world_certificate.json",
     "preference_stats": "08_reporting/preference_stats.json",
@@ -74,6 +76,7 @@ CATALOG = {
     "pairs_gate": "08_reporting/pairs_gate.jsonl",
     "sft_curves": "08_reporting/sft_curves.json",
     "fpo_curves": "08_reporting/fpo_curves.json",
+    "blind_curves": "08_reporting/blind_curves.json",
     "metrics": "08_reporting/metrics.json",
     "studies": "08_reporting/studies.json",
     "report": "08_reporting/report.html",
@@ -164,6 +167,7 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
     assert isinstance(dataset, PersistedDataset)
     assert dataset.made_by in {
         "align",
+        "blind",
         "ingestion",
         "features",
         "preferences",
@@ -262,11 +266,11 @@ def test_commands_that_are_shown_exist() -> None:
             given = run.make_context("run", [*rest]).params
             assert (given["env"] or "base") in (*ENVIRONMENTS, "mine"), command
             named = filter(None, [given["pipeline"], *given["pipelines"]])
-            assert set(named) <= {*STAGES, "align"}, command
+            assert set(named) <= {*STAGES, "align", "blind"}, command
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize("name", [*STAGES, "align"])
+@pytest.mark.parametrize("name", [*STAGES, "align", "blind"])
 def test_the_parameters_of_every_pipeline_are_right_for_it_alone(name: str, env: str) -> None:
     """Types are read off the nodes; a pipeline run by itself must find the same ones as the whole job."""
     from importlib import import_module

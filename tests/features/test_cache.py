@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from d2vlm_pipeline.artifacts import UserError, atomic_directory, marker_path
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, FeatureStream, LostClip, save_store
-from d2vlm_pipeline.features.cache import locked
+from d2vlm_pipeline.features.cache import for_this_run
 from d2vlm_pipeline.timeline import TimeBase
 from d2vlm_pipeline.video import VideoRow
 
@@ -229,7 +229,7 @@ def test_a_damaged_store_is_not_taken_over(place: Place) -> None:
 
 
 def test_two_runs_do_not_share_a_cache_at_a_time(place: Place) -> None:
-    with locked(place.cache), pytest.raises(UserError, match=r"cache: another run is computing features"):
+    with for_this_run(place.cache), pytest.raises(UserError, match=r"cache: another run is computing"):
         place.save(rows(3))
     place.save(rows(3))
 

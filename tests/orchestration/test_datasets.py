@@ -9,13 +9,21 @@ import pandas as pd
 import pytest
 from kedro.io import AbstractDataset, DatasetError
 
-from d2vlm_pipeline.artifacts import MANIFEST_NAME, UserError, is_complete, marker_path
+from d2vlm_pipeline.artifacts import (
+    MANIFEST_NAME,
+    Resumable,
+    UserError,
+    is_complete,
+    marker_path,
+    open_journal,
+)
 from d2vlm_pipeline.orchestration import (
     AtomicDataset,
     BytesDataset,
     DatasetUserError,
     DirectoryDataset,
     JsonLinesDataset,
+    LeaveAsIs,
     PersistedDataset,
 )
 from orchestration.things import Point
@@ -41,6 +49,23 @@ def folder_dataset(folder: Path, **options: Any) -> DirectoryDataset:
 
 def bytes_dataset(folder: Path, **options: Any) -> BytesDataset:
     return BytesDataset(filepath=str(folder / "p.png"), **options)
+
+
+class Counted(Resumable[Point]):
+    """Points, and how often each was computed; stopped by a kill after so many."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop, self.computed = stop, list[int]()
+
+    def resumed(self, journal: Path) -> Iterator[Point]:
+        with open_journal(journal) as kept:
+            for x in range(4):
+                if str(x) not in kept:
+                    if x == self.stop:
+                        raise KeyboardInterrupt
+                    self.computed.append(x)
+                    kept.append(str(x), [Point(x=x)])
+                yield from (Point.model_validate_json(text) for text in kept.read(str(x)))
 
 
 CASES = [
@@ -242,3 +267,36 @@ def test_datasets_cross_process_borders_and_describe_themselves(tmp_path: Path, 
     dataset.save(data)
     assert dataset.load() == data
     assert dataset.path.name in repr(dataset) and "made_by='sft'" in repr(dataset)
+
+
+@pytest.mark.parametrize(("make", "data"), CASES)
+def test_what_a_node_leaves_as_it_is_stays(tmp_path: Path, make: Any, data: Any) -> None:
+    dataset = make(tmp_path)
+    dataset.save(LeaveAsIs())
+    assert not dataset.exists()
+    dataset.save(data)
+    dataset.save(LeaveAsIs())
+    assert dataset.exists()
+
+
+@pytest.mark.parametrize("make", [json_dataset, lines_dataset, folder_dataset])
+def test_an_optional_dataset_may_be_absent_but_not_half_there(tmp_path: Path, make: Any) -> None:
+    assert make(tmp_path, optional=True).load() is None
+    with pytest.raises(DatasetUserError, match="is missing"):
+        make(tmp_path).load()
+    path = make(tmp_path).path
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    with pytest.raises(DatasetUserError, match=r"incomplete|MANIFEST"):
+        make(tmp_path, optional=True).load()
+
+
+def test_an_interrupted_save_is_taken_up_where_it_was(tmp_path: Path) -> None:
+    dataset, first, second = lines_dataset(tmp_path, journal="journal"), Counted(stop=2), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        dataset.save(first)
+    assert not dataset.exists()
+    dataset.save(second)
+    assert (first.computed, second.computed) == ([0, 1], [2, 3])
+    assert dataset.load() == [Point(x=x) for x in range(4)]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["journal"]

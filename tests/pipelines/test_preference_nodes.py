@@ -55,7 +55,10 @@ def test_pairs_are_made_audited_and_compared(samples: list[Sample], rows: list[V
     record, picture = audit_pairs(samples, rows, pairs, AuditConfig(least_pairs=10, resamples=5))
     assert record["pairs"] == len(pairs) and picture.startswith(b"\x89PNG")
     answers, *_ = guess_answers(samples, rows, AnswerConfig(), EvaluationConfig(tasks=("tvg", "dvc")))
-    distance, picture = compare_mistakes(samples, pairs, answers, AuditConfig(least_mistakes=1))
+    assert isinstance(answers, list)
+    audit = AuditConfig(least_mistakes=1)
+    distance, picture = compare_mistakes(samples, pairs, answers, audit, AnswerConfig())
+    assert isinstance(distance, dict) and isinstance(picture, bytes)
     assert distance["tasks"] and 0 <= distance["total_variation"] <= 1 and picture.startswith(b"\x89PNG")
 
 

@@ -1,6 +1,7 @@
 """The nodes of the studies, on a model of a few thousand weights."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.evaluation.studies import Studies, StudiesConfig
 from d2vlm_pipeline.features import ClipFeatures, EfficientNetConfig, FeatureStore, build_encoder, write_store
+from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.orchestration import LeaveAsIs
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation import studies as nodes
-from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, answer_questions
+from d2vlm_pipeline.pipelines.evaluation.nodes import answer_questions
+from d2vlm_pipeline.pipelines.evaluation.systems import ANSWERERS, AnswerConfig
 from d2vlm_pipeline.timeline import Prediction, Question, Sample, SamplingPolicy, TimeBase
 from d2vlm_pipeline.video import VideoRow
 from model import tiny
@@ -21,6 +26,15 @@ SPLITS = ("calib", "test-iid")
 TASKS = ("tvg", "tal", "gvq", "mcq")
 ANSWERING = AnswerConfig(max_new_tokens=10)
 EVALUATION = EvaluationConfig(tasks=TASKS, resamples=10, caption_similarity=False)
+
+
+(FPO,) = (answerer for answerer in ANSWERERS if answerer.system == "fpo")
+
+
+def model() -> ModelBundle:
+    """A model that was trained on features of this encoder."""
+    digest = build_encoder(EfficientNetConfig()).digest
+    return replace(tiny.bundle(), contract=tiny.contract().model_copy(update={"encoder_digest": digest}))
 
 
 def samples() -> list[Sample]:
@@ -63,9 +77,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
 
 
 def answers(clips: list[Any]) -> list[Prediction]:
-    found = answer_questions(
-        tiny.bundle(), *clips, ANSWERING, EVALUATION, ComputeConfig(threads=1), system="fpo", view="real"
-    )
+    rest = (ANSWERING, EVALUATION, ComputeConfig(threads=1), RaySettings(storage="s"))
+    found, _ = answer_questions(model(), *clips, *rest, answerer=FPO)
     return list(found)
 
 
@@ -112,3 +125,10 @@ def test_what_is_not_studied_is_not_asked(clips: list[Any]) -> None:
     given, *others = clips
     untrained = nodes.answer_untrained(None, None, given, *others, None, *rest)  # type: ignore[arg-type]
     assert list(untrained) == []
+
+
+def test_without_the_studied_model_there_is_nothing_to_study(clips: list[Any]) -> None:
+    asked = AnswerConfig(systems=("sft",))
+    rest = (asked, EVALUATION, StudiesConfig(), ComputeConfig(threads=1))
+    assert isinstance(nodes.answer_calibration(None, *clips, *rest), LeaveAsIs)
+    assert isinstance(nodes.study_model(None, *clips, *rest, None, None, None, None), LeaveAsIs)

@@ -19,12 +19,16 @@ from d2vlm_pipeline.artifacts.directory import (
     verify,
 )
 from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
+from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
+from d2vlm_pipeline.artifacts.locks import locked
 from d2vlm_pipeline.artifacts.progress import track
 from d2vlm_pipeline.artifacts.seeds import derive_seed
 
 __all__ = [
     "MANIFEST_NAME",
+    "Journal",
     "Manifest",
+    "Resumable",
     "StrictModel",
     "UserError",
     "atomic_directory",
@@ -36,8 +40,10 @@ __all__ = [
     "digest_file",
     "digest_json",
     "is_complete",
+    "locked",
     "marker_path",
     "new_temporary",
+    "open_journal",
     "read_manifest",
     "track",
     "validation_reason",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import derive_seed, track
+from d2vlm_pipeline.artifacts import derive_seed, digest_json, track
 from d2vlm_pipeline.evaluation.parsing import parse_generation
 from d2vlm_pipeline.timeline import ModelRef, PredictedInterval, Prediction, Question, TimeBase
 
@@ -29,28 +29,44 @@ class ClipSource(Protocol):
         ...
 
 
+class KnownClips(ClipSource, Protocol):
+    """Clips of which can be told whether they are still the same."""
+
+    def identity(self, video: str) -> str:
+        """Digest of all that a clip's features and times depend on."""
+        ...
+
+
 @dataclass(frozen=True)
 class ZeroVideo:
     """The same clips with every feature zero: what a model says without seeing anything."""
 
-    source: ClipSource
+    source: KnownClips
 
     def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
         """Zeros, and the real times."""
         features, timebase = self.source.clip(video)
         return np.zeros_like(features), timebase
 
+    def identity(self, video: str) -> str:
+        """Of the clip, and that nothing of it is seen."""
+        return digest_json(["zero", self.source.identity(video)])
+
 
 @dataclass(frozen=True)
 class SwappedVideo:
     """Another clip's frames and times in place of the clip asked about."""
 
-    source: ClipSource
+    source: KnownClips
     other: dict[str, str]
 
     def clip(self, video: str) -> tuple[np.ndarray, TimeBase]:
         """Features and times of the other clip."""
         return self.source.clip(self.other[video])
+
+    def identity(self, video: str) -> str:
+        """Of the other clip."""
+        return self.source.identity(self.other[video])
 
 
 @dataclass(frozen=True)
@@ -192,10 +208,12 @@ class Predictor:
         return PromptQuestion(clip, ids, places_of(self.bundle.tokens.evi, ids), spans, choices)
 
     @property
-    def _method(self) -> dict[str, str | float | int]:
-        if not self.temperature:
-            return {"method": "greedy"}
-        return {"method": "sampled", "temperature": self.temperature, "draw": self.draw}
+    def decoding(self) -> dict[str, str | float | int]:
+        """How answers are decoded, as predictions record it."""
+        method: dict[str, str | float | int] = {"method": "greedy"}
+        if self.temperature:
+            method = {"method": "sampled", "temperature": self.temperature, "draw": self.draw}
+        return {**method, "choice": self.choice, "max_new_tokens": self.max_new_tokens}
 
     def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
         raw = str(self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False))
@@ -212,12 +230,7 @@ class Predictor:
             raw=raw,
             parsed=parsed.parsed,
             parse_error=parsed.parse_error,
-            decoding={
-                **self._method,
-                "choice": self.choice,
-                "max_new_tokens": self.max_new_tokens,
-                "finished": answer.finished,
-            },
+            decoding={**self.decoding, "finished": answer.finished},
             seed=self.seed,
             timebase_digest=timebase.digest,
             model=self.ref,

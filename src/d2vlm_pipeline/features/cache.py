@@ -10,10 +10,9 @@ is lost but time when the folder is deleted.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -22,6 +21,7 @@ from d2vlm_pipeline.artifacts import (
     UserError,
     atomic_file,
     is_complete,
+    locked,
     marker_path,
     read_manifest,
     track,
@@ -38,20 +38,14 @@ logger = logging.getLogger(__name__)
 _SHARDS = "shard-*.npy"
 
 
-@contextmanager
-def locked(cache: Path) -> Iterator[None]:
-    """Make the folder and keep other runs out of it; the lock goes with the process, however that ends.
+def for_this_run(cache: Path) -> AbstractContextManager[None]:
+    """Make the folder and keep other runs out of it.
 
     Raises:
         UserError: another run is in it.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{cache}: another run is computing features here; wait until it ends") from None
-        yield
+    return locked(cache / ".lock", f"{cache}: another run is computing features here")
 
 
 def write_journal(shard: Shard) -> None:

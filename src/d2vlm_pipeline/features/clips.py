@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts import UserError, digest_json
 from d2vlm_pipeline.features.config import EncoderConfig
 from d2vlm_pipeline.features.encoder import build_encoder
 from d2vlm_pipeline.features.store import FeatureStore
@@ -39,11 +39,22 @@ class StoredClips:
         Raises:
             UserError: the video was not accepted, or its features are not in the store.
         """
+        return self.store.get(self._accepted(video), self.policy_digest, self.encoder_digest)
+
+    def identity(self, video: str) -> str:
+        """What the features were computed from: equal identities, equal features.
+
+        Raises:
+            UserError: the video was not accepted.
+        """
+        return digest_json([self._accepted(video), self.policy_digest, self.encoder_digest])
+
+    def _accepted(self, video: str) -> str:
         if video not in self.digests:
             raise UserError(
                 f"{video} is not an accepted video: see the quarantine report of the ingestion pipeline"
             )
-        return self.store.get(self.digests[video], self.policy_digest, self.encoder_digest)
+        return self.digests[video]
 
 
 class DecodedClips:

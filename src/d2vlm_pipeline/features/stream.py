@@ -11,8 +11,8 @@ from pathlib import Path
 from d2vlm_pipeline.artifacts import UserError, track
 from d2vlm_pipeline.features.cache import (
     adopt,
+    for_this_run,
     known_clips,
-    locked,
     publish,
     remove_superseded,
     write_journal,
@@ -85,7 +85,7 @@ def save_store(
     Raises:
         UserError: some videos could not be decoded; what all others gave is in the cache.
     """
-    with locked(cache):
+    with for_this_run(cache):
         adopt(cache, published)
         keys = {stream.key(row): row for row in stream.rows}
         known = known_clips(cache, keys.keys())

@@ -19,7 +19,7 @@ import numpy as np
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.features import ClipFeatures, EncoderConfig, LostClip, build_encoder
 from d2vlm_pipeline.features.processes import check_unchanged
-from d2vlm_pipeline.orchestration.ray_session import ray_session
+from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RayFeatures, RaySettings
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
 from d2vlm_pipeline.video import DecodeLimits, DecodePool, VideoError, VideoRow
@@ -48,7 +48,14 @@ def extract_on_ray(
     with ray_session(settings):
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        _check_room(settings)
+        pools = settings.features
+        check_room(
+            settings,
+            "ray.features",
+            "ray.features.decoders or ray.features.encoders",
+            cpus=pools.decoders + pools.encoders * pools.cpus_per_encoder,
+            gpus=pools.encoders * pools.gpus_per_encoder,
+        )
         dataset = _dataset(rows, policy, config, limits, settings.features)
         try:
             for row, item in zip(rows, dataset.iter_rows(), strict=True):
@@ -59,24 +66,6 @@ def extract_on_ray(
                 "perhaps for want of memory; lower ray.features.encoders, ray.features.batch_clips or "
                 "encoder.batch_frames"
             ) from error
-
-
-def _check_room(settings: RaySettings) -> None:
-    """Refuse pools that do not fit on this machine: Ray would wait for room; a cluster may grow."""
-    import ray
-
-    pools = settings.features
-    asked = {
-        "CPU": pools.decoders + pools.encoders * pools.cpus_per_encoder,
-        "GPU": pools.encoders * pools.gpus_per_encoder,
-    }
-    there = ray.cluster_resources()
-    for kind, count in asked.items():
-        if settings.address is None and count > there.get(kind, 0):
-            raise UserError(
-                f"ray.features asks for {count:g} {kind}s, and Ray has {there.get(kind, 0):g} here; lower "
-                "ray.features.decoders or ray.features.encoders, or name a cluster in ray.address"
-            )
 
 
 class Decoder:

@@ -39,6 +39,29 @@ def ray_session(settings: RaySettings) -> Iterator[None]:
         ray.shutdown()
 
 
+def check_room(settings: RaySettings, pool: str, lower: str, cpus: float, gpus: float) -> None:
+    """Refuse a pool that does not fit on this machine: Ray would wait for room; a cluster may grow.
+
+    Args:
+        settings: where Ray runs.
+        pool: key of the pool's settings.
+        lower: the keys to lower where there is no room.
+        cpus, gpus: what the pool takes.
+
+    Raises:
+        UserError: it asks for more than Ray has here.
+    """
+    import ray
+
+    there = ray.cluster_resources()
+    for kind, count in {"CPU": cpus, "GPU": gpus}.items():
+        if settings.address is None and count > there.get(kind, 0):
+            raise UserError(
+                f"{pool} asks for {count:g} {kind}s, and Ray has {there.get(kind, 0):g} here; lower {lower}, "
+                "or name a cluster in ray.address"
+            )
+
+
 def _arguments(settings: RaySettings) -> dict[str, Any]:
     """For `ray.init`; workers' output stays in Ray's log files, what they raise comes here anyway."""
     given: dict[str, Any] = {

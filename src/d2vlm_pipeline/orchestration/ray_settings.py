@@ -29,16 +29,33 @@ class RayFeatures(StrictModel):
     retries: int = Field(default=2, ge=0)
 
 
+class RayAnswers(StrictModel):
+    """How an actor pool answers questions; the predictions do not depend on it.
+
+    Attributes:
+        actors: Actors that answer, each with the model in its memory.
+        cpus_per_actor: Processor cores that Ray sets aside for an actor; its threads are `compute.threads`.
+        gpus_per_actor: GPUs of an actor; a fraction lets several share one.
+        retries: How often a lost actor is started again, and its work repeated.
+    """
+
+    actors: PositiveInt = 1
+    cpus_per_actor: float = Field(default=1.0, ge=0)
+    gpus_per_actor: float = Field(default=0.0, ge=0)
+    retries: int = Field(default=2, ge=0)
+
+
 class RaySettings(StrictModel):
     """Where heavy nodes run, and what one of their workers gets; of training, how many is `sharding.gpus`.
 
     Attributes:
-        enabled: Whether the features pipeline runs on Ray; if not, in processes of this machine
-            (`compute.workers`).
+        enabled: Whether features are extracted and questions answered on Ray; if not, in processes of this
+            machine (`compute.workers`), and in this one.
         address: None starts Ray on this machine, `auto` joins the cluster that this machine belongs to, and
             `host:port` another one.
         object_store_mb: Shared memory of a Ray started here; None leaves the choice to Ray.
         features: Actor pools of the features pipeline.
+        answers: Actor pool of the evaluation pipeline.
         cpus_per_gpu: Processor cores of a training worker.
         accelerator: Kind of GPU to wait for, by Ray's name (`A100`, `H100` …); None takes any.
         placement: Whether workers crowd on few nodes or spread over many.
@@ -50,6 +67,7 @@ class RaySettings(StrictModel):
     address: str | None = None
     object_store_mb: int | None = Field(default=None, ge=100)
     features: RayFeatures = RayFeatures()
+    answers: RayAnswers = RayAnswers()
     cpus_per_gpu: PositiveInt = 8
     accelerator: str | None = None
     placement: Literal["PACK", "SPREAD"] = "PACK"

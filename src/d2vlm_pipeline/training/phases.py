@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
-from d2vlm_pipeline.features import StoredClips
+from d2vlm_pipeline.evaluation.predictor import ClipSource
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
@@ -27,7 +27,7 @@ _NOTHING = "nothing to train on: the training split has no examples; see the qua
 
 
 def train_sft(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: TrainConfig
+    start: ModelBundle, samples: Sequence[Sample], clips: ClipSource, config: TrainConfig
 ) -> Trained:
     """Supervised training on the true responses of the training split."""
     encoder = _encoder(start, config)
@@ -41,7 +41,7 @@ def train_fpo(
     start: ModelBundle,
     samples: Sequence[Sample],
     pairs: Sequence[PreferencePair],
-    clips: StoredClips,
+    clips: ClipSource,
     config: TrainConfig,
 ) -> Trained:
     """Preference optimisation on the pairs of the training split.
@@ -100,7 +100,7 @@ def _asked(
 def train_align(
     start: ModelBundle,
     samples: Sequence[Sample],
-    clips: StoredClips,
+    clips: ClipSource,
     config: TrainConfig,
     frames_per_clip: int,
 ) -> Trained:
@@ -140,7 +140,7 @@ def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
 
 
 def _encode(
-    asked: Sequence[tuple[str, partial[Branch]]], clips: StoredClips, layout: FrameLayout
+    asked: Sequence[tuple[str, partial[Branch]]], clips: ClipSource, layout: FrameLayout
 ) -> list[TrainingClip]:
     """Tokenise once, before the loop; clips in order of their names, whatever the order of the examples."""
     found: dict[str, list[Branch]] = defaultdict(list)

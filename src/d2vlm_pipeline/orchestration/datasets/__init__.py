@@ -1,16 +1,23 @@
 """Datasets for the catalog: whatever is persisted appears whole or not at all."""
 
 from d2vlm_pipeline.orchestration.datasets.atomic import AtomicDataset
-from d2vlm_pipeline.orchestration.datasets.base import DatasetUserError, PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.base import (
+    WITHOUT_OPTIONAL,
+    DatasetUserError,
+    LeaveAsIs,
+    PersistedDataset,
+)
 from d2vlm_pipeline.orchestration.datasets.bytes import BytesDataset
 from d2vlm_pipeline.orchestration.datasets.directory import DirectoryDataset
 from d2vlm_pipeline.orchestration.datasets.json_lines import JsonLinesDataset
 
 __all__ = [
+    "WITHOUT_OPTIONAL",
     "AtomicDataset",
     "BytesDataset",
     "DatasetUserError",
     "DirectoryDataset",
     "JsonLinesDataset",
+    "LeaveAsIs",
     "PersistedDataset",
 ]

@@ -23,19 +23,25 @@ class AtomicDataset(PersistedDataset):
     """
 
     def __init__(
-        self, *, filepath: str, dataset: dict[str, Any], metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        dataset: dict[str, Any],
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         """Wrap a dataset.
 
         Args:
             filepath: Where the file lies.
             dataset: Definition of the wrapped dataset as in a catalog, without its `filepath`.
+            optional: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
 
         Raises:
             DatasetError: the definition is wrong, or asks for a place or a version of its own.
         """
-        super().__init__(filepath=filepath, metadata=metadata)
+        super().__init__(filepath=filepath, optional=optional, metadata=metadata)
         if own := {"filepath", "versioned"} & dataset.keys():
             raise DatasetError(f"the wrapped dataset must not set {sorted(own)}: the wrapper places the file")
         self._definition = dict(dataset)

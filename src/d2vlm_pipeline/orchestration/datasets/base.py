@@ -8,9 +8,16 @@ from kedro.io import AbstractDataset, DatasetError
 
 from d2vlm_pipeline.artifacts import UserError, is_complete, verify
 
+WITHOUT_OPTIONAL = "without_optional"
+"""Tag of nodes that run where an optional input is not there."""
+
 
 class DatasetUserError(UserError, DatasetError):
     """A UserError that Kedro passes on as it is, instead of wrapping it in a report of its own."""
+
+
+class LeaveAsIs:
+    """What a node returns in place of an output that this run does not make: what lies there stays."""
 
 
 class PersistedDataset(AbstractDataset[Any, Any]):
@@ -20,17 +27,27 @@ class PersistedDataset(AbstractDataset[Any, Any]):
     `_read`, which is only called on what has been verified.
     """
 
-    def __init__(self, *, filepath: str, raw: bool = False, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        raw: bool = False,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         """Remember the place.
 
         Args:
             filepath: Local path; Kedro makes it absolute.
             raw: People may bring or change this data: it is there as soon as its path is, no digest is asked
                 for, its reader takes it for hostile, and what people brought is never written over.
+            optional: Not every run makes it: where nothing lies, it loads as None. A node that can do without
+                has the tag `WITHOUT_OPTIONAL`; any other is refused before the run starts.
             metadata: `made_by` names the pipeline that writes this dataset; other keys are for plugins.
         """
         self._path = Path(filepath)
         self._raw = raw
+        self.optional = optional
         self.metadata = metadata or {}
 
     @property
@@ -49,6 +66,8 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         Raises:
             DatasetUserError: missing, incomplete, changed or malformed; names the path and the mend.
         """
+        if self.optional and not self._path.exists():
+            return None
         try:
             self._require_complete()
             return self._read()
@@ -58,10 +77,14 @@ class PersistedDataset(AbstractDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Write beside the place, then put in place; an interrupted save leaves the old content or none.
 
+        Of `LeaveAsIs` nothing is written.
+
         Raises:
             DatasetUserError: what produced or wrote the data raised a UserError, or other people's data is in
                 the way.
         """
+        if isinstance(data, LeaveAsIs):
+            return
         try:
             if self._raw and self._path.exists():
                 self._require_own()

@@ -29,6 +29,7 @@ class DirectoryDataset(PersistedDataset):
         load_args: dict[str, Any] | None = None,
         cache: str | None = None,
         raw: bool = False,
+        optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Describe the directory.
@@ -44,12 +45,13 @@ class DirectoryDataset(PersistedDataset):
                 saves, also those that were interrupted. `save` gets it as `cache`, and the place of this
                 directory, where an older one may lie, as `published`.
             raw: See `PersistedDataset`.
+            optional: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
 
         Raises:
             DatasetError: there is no such module.
         """
-        super().__init__(filepath=filepath, raw=raw, metadata=metadata)
+        super().__init__(filepath=filepath, raw=raw, optional=optional, metadata=metadata)
         for function in (save, load):
             require_module(function)
         self._save_function, self._save_args = save, save_args or {}

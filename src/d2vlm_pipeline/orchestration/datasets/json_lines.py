@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import DatasetError
 from pydantic import BaseModel
 
-from d2vlm_pipeline.artifacts import atomic_file, collector_paused
+from d2vlm_pipeline.artifacts import Resumable, atomic_file, collector_paused
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
 from d2vlm_pipeline.orchestration.imports import import_object, require_module
 from d2vlm_pipeline.timeline import dump_jsonl, read_jsonl
@@ -23,22 +23,33 @@ class JsonLinesDataset(PersistedDataset):
     """
 
     def __init__(
-        self, *, filepath: str, records: str, raw: bool = False, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        records: str,
+        journal: str | None = None,
+        raw: bool = False,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         """Describe the file.
 
         Args:
             filepath: Where the file lies.
             records: Dotted path of the Pydantic model of one line.
+            journal: Name of a folder beside the file, in which records that are `Resumable` outlive a save
+                that was interrupted: what is there is not computed again.
             raw: See `PersistedDataset`.
+            optional: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
 
         Raises:
             DatasetError: there is no such module.
         """
-        super().__init__(filepath=filepath, raw=raw, metadata=metadata)
+        super().__init__(filepath=filepath, raw=raw, optional=optional, metadata=metadata)
         require_module(records)
         self._records = records
+        self._journal = journal
 
     def _read(self) -> list[BaseModel] | Path:
         if self._raw:
@@ -48,6 +59,8 @@ class JsonLinesDataset(PersistedDataset):
 
     def _write(self, data: Iterable[BaseModel]) -> None:
         model = import_object(self._records)
+        if self._journal and isinstance(data, Resumable):
+            data = data.resumed(self._path.parent / self._journal / self._path.name)
         with atomic_file(self._path) as temporary, temporary.open("w", encoding="utf-8") as stream:
             for record in data:
                 if not isinstance(record, model):
@@ -55,4 +68,4 @@ class JsonLinesDataset(PersistedDataset):
                 stream.write(dump_jsonl([record]))
 
     def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "records": self._records}
+        return {**super()._describe(), "records": self._records, "journal": self._journal}

@@ -7,7 +7,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset, short_path
+from d2vlm_pipeline.orchestration.datasets.base import WITHOUT_OPTIONAL, PersistedDataset, short_path
 from d2vlm_pipeline.orchestration.stages import in_order
 
 
@@ -31,10 +31,19 @@ class MissingInputHooks:
         missing = {
             name: dataset
             for name in sorted(pipeline.inputs())
-            if isinstance(dataset := catalog.get(name), PersistedDataset) and not dataset.exists()
+            if isinstance(dataset := catalog.get(name), PersistedDataset)
+            and not dataset.exists()
+            and not _is_dispensable(name, dataset, pipeline)
         }
         if missing:
             raise UserError(_message(missing, run_params.get("env")))
+
+
+def _is_dispensable(name: str, dataset: PersistedDataset, pipeline: Pipeline) -> bool:
+    """Whether nothing lies there and every node that reads it can do without."""
+    if not dataset.optional or dataset.path.exists():
+        return False
+    return all(WITHOUT_OPTIONAL in node.tags for node in pipeline.nodes if name in node.inputs)
 
 
 def _message(missing: dict[str, PersistedDataset], env: str | None) -> str:

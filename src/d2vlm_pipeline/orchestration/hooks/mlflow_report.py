@@ -5,7 +5,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.base import LeaveAsIs, PersistedDataset
 
 
 class MlflowReportHooks:
@@ -25,6 +25,8 @@ class MlflowReportHooks:
         """Log the dataset if its entry asks for it and a run is open."""
         dataset = self._catalog.get(dataset_name) if self._catalog is not None else None
         if not isinstance(dataset, PersistedDataset) or "mlflow" not in dataset.metadata:
+            return
+        if isinstance(data, LeaveAsIs):
             return
         import mlflow
 

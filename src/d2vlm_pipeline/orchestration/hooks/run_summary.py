@@ -124,7 +124,7 @@ def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
     return {
         dataset.metadata["announce"]: short_path(dataset.path)
         for dataset in datasets
-        if isinstance(dataset, PersistedDataset) and "announce" in dataset.metadata
+        if isinstance(dataset, PersistedDataset) and "announce" in dataset.metadata and dataset.exists()
     }
 
 

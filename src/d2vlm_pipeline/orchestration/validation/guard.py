@@ -60,11 +60,15 @@ class SuiteGuard:
     def validate(self, data: Any) -> Any:
         """The data as it came (an iterator as a list), once the suite has been run over it.
 
+        Of an optional dataset that nobody has made there is nothing to check.
+
         Raises:
             GuardError: a critical expectation does not hold.
         """
         from d2vlm_pipeline.orchestration.validation.engine import run_suite
 
+        if data is None:
+            return None
         records = data if isinstance(data, Sequence | Path) else list(data)
         outcome = run_suite(self._dataset, self._suite, self._suite.table_of(records), self._results)
         outcome.save(self._results)

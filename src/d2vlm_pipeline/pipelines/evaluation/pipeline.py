@@ -1,92 +1,81 @@
-"""models + held-out samples → predictions, metrics with intervals, studies, report."""
+"""models + held-out samples → predictions with a record of how, metrics with intervals, studies, report."""
 
 from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
+from d2vlm_pipeline.orchestration import WITHOUT_OPTIONAL
 from d2vlm_pipeline.pipelines.evaluation.nodes import (
-    GUESSERS,
-    View,
     answer_questions,
+    answer_with_given_model,
     compare_mistakes,
     guess_answers,
+    judge_distance,
     score_answers,
 )
 from d2vlm_pipeline.pipelines.evaluation.report import write_report
 from d2vlm_pipeline.pipelines.evaluation.studies import studies_pipeline
-from d2vlm_pipeline.pipelines.preferences.nodes import judge_audit
+from d2vlm_pipeline.pipelines.evaluation.systems import ANSWERERS, GUESSERS, SYSTEMS, Answerer
 
-# System, the model that answers, and what it is shown.
-ANSWERERS: tuple[tuple[str, str, View], ...] = (
-    ("sft", "sft_model", "real"),
-    ("fpo", "fpo_model", "real"),
-    ("zero_video", "fpo_model", "zero"),
-    ("swapped_video", "fpo_model", "swapped"),
-)
+_SCORED = ("samples", "video_table")
+_CONFIG = ("params:answering", "params:evaluation")
+_PREDICTIONS = tuple(f"{system}_predictions" for system in SYSTEMS)
 
 
 def create_pipeline() -> Pipeline:
-    """Everybody answers the same questions and is scored by the same code."""
-    systems = [*GUESSERS, *(system for system, _, _ in ANSWERERS)]
-    scored = ["samples", "video_table"]
-    config = ["params:answering", "params:evaluation"]
-    scoring = Pipeline(
-        [
-            Node(
-                guess_answers,
-                [*scored, *config],
-                [f"{name}_predictions" for name in GUESSERS],
-                name="guess_answers",
-                tags="cpu",
-            ),
-            *(_answerer(system, model, view) for system, model, view in ANSWERERS),
-            Node(
-                score_answers,
-                [*scored, "feature_store", *config, *(f"{system}_predictions" for system in systems)],
-                "metrics",
-                name="score_answers",
-                tags="cpu",
-            ),
-            Node(
-                compare_mistakes,
-                ["samples", "preference_pairs", "sft_predictions", "params:preference_audit"],
-                ["preference_distance", "preference_distance_plot"],
-                name="compare_mistakes",
-                tags="cpu",
-            ),
-            Node(
-                judge_audit,
-                ["preference_distance", "params:preference_audit"],
-                None,
-                name="judge_distance",
-                tags="cpu",
-            ),
-            Node(
-                write_report,
-                [
-                    *scored,
-                    "metrics",
-                    "studies",
-                    *config,
-                    "params:report",
-                    "params:decode_limits",
-                    "params:compute",
-                    *(f"{system}_predictions" for system in systems),
-                ],
-                "report",
-                name="write_report",
-                tags="cpu",
-            ),
-        ]
+    """Everybody who is asked answers the same questions and is scored by the same code."""
+    guess = Node(
+        guess_answers,
+        [*_SCORED, *_CONFIG],
+        [f"{name}_predictions" for name in GUESSERS],
+        name="guess_answers",
+        tags="cpu",
     )
-    return scoring + studies_pipeline()
+    answers = Pipeline([guess, *(_answer(answerer) for answerer in ANSWERERS)])
+    return answers + Pipeline(_judges()) + studies_pipeline()
 
 
-def _answerer(system: str, model: str, view: View) -> Node:
+def _judges() -> list[Node]:
+    """What is made of the answers; of whom nobody asked there are none."""
+    tags = ["cpu", WITHOUT_OPTIONAL]
+    score = Node(
+        score_answers,
+        [*_SCORED, "feature_store", *_CONFIG, *_PREDICTIONS],
+        "metrics",
+        name="score_answers",
+        tags=tags,
+    )
+    compare = Node(
+        compare_mistakes,
+        ["samples", "preference_pairs", "sft_predictions", "params:preference_audit", "params:answering"],
+        ["preference_distance", "preference_distance_plot"],
+        name="compare_mistakes",
+        tags=tags,
+    )
+    judge = Node(
+        judge_distance,
+        ["preference_distance", "params:preference_audit", "params:answering"],
+        None,
+        name="judge_distance",
+        tags=tags,
+    )
+    shown = ["params:report", "params:decode_limits", "params:compute"]
+    write = Node(
+        write_report,
+        [*_SCORED, "metrics", "studies", *_CONFIG, *shown, *_PREDICTIONS],
+        "report",
+        name="write_report",
+        tags=tags,
+    )
+    return [score, compare, judge, write]
+
+
+def _answer(answerer: Answerer) -> Node:
+    function = answer_questions if answerer.model else answer_with_given_model
     # Bound by keyword, behind the inputs: Kedro reads parameter types off the wrapped function by position.
-    function = update_wrapper(partial(answer_questions, system=system, view=view), answer_questions)
+    bound = update_wrapper(partial(function, answerer=answerer), function)
     inputs = [
-        model,
+        *([answerer.model] if answerer.model else []),
         "samples",
         "feature_store",
         "video_table",
@@ -95,5 +84,7 @@ def _answerer(system: str, model: str, view: View) -> Node:
         "params:answering",
         "params:evaluation",
         "params:compute",
+        "params:ray",
     ]
-    return Node(function, inputs, f"{system}_predictions", name=f"answer_{system}", tags="gpu")
+    outputs = [f"{answerer.system}_predictions", f"{answerer.system}_answer_record"]
+    return Node(bound, inputs, outputs, name=f"answer_{answerer.system}", tags=["gpu", WITHOUT_OPTIONAL])

@@ -10,12 +10,14 @@ from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.evaluation import EvaluationConfig, default_encoder
 from d2vlm_pipeline.evaluation.studies import Studies
+from d2vlm_pipeline.orchestration import LeaveAsIs
 from d2vlm_pipeline.pipelines.config import ComputeConfig
-from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, held_out
+from d2vlm_pipeline.pipelines.evaluation.nodes import asked_for, held_out
+from d2vlm_pipeline.pipelines.evaluation.systems import SHOWN_FIRST, AnswerConfig
 from d2vlm_pipeline.timeline import Prediction, Sample
 from d2vlm_pipeline.video import DecodeLimits, VideoError, VideoRow
 
-MODELS = ("sft", "fpo")
+MODELS = ("sft", "fpo", "model")
 """Systems that see the clip; the others on the page are baselines and controls."""
 
 
@@ -23,7 +25,7 @@ class ReportConfig(StrictModel):
     """What the report shows.
 
     Attributes:
-        system: whose answers are shown one by one.
+        system: whose answers are shown one by one; where it is not asked, those of a model that is.
         answers: how many of them, at most; their clips are decoded for the pictures.
     """
 
@@ -35,29 +37,33 @@ def write_report(
     samples: list[Sample],
     rows: list[VideoRow],
     metrics: dict[str, Any],
-    studies: dict[str, Any],
+    studies: dict[str, Any] | None,
     answering: AnswerConfig,
     evaluation: EvaluationConfig,
     report: ReportConfig,
     limits: DecodeLimits,
     compute: ComputeConfig,
-    *predictions: list[Prediction],
-) -> bytes:
-    """The page as UTF-8; equal inputs give equal bytes."""
+    *predictions: list[Prediction] | None,
+) -> bytes | LeaveAsIs:
+    """The page as UTF-8; equal inputs give equal bytes. Without a model's answers there is none."""
+    answers = dict(asked_for(answering, predictions))
+    system = next((name for name in (report.system, *SHOWN_FIRST) if name in answers), None)
+    if system is None:
+        return LeaveAsIs()
     from d2vlm_pipeline.evaluation.page import RunMaterial, judge_answers, render_page, run_page
     from d2vlm_pipeline.evaluation.page.films import films_of
 
     material = RunMaterial(
         samples=held_out(samples, answering, evaluation),
-        predictions={answered[0].system: answered for answered in predictions if answered},
+        predictions=answers,
         durations=durations_of(rows),
         scores=metrics["scores"],
         data=metrics["data"],
         config=evaluation,
-        system=report.system,
+        system=system,
         models=MODELS,
         embed=default_encoder() if evaluation.caption_similarity else None,
-        studies=Studies.model_validate(studies),
+        studies=Studies.model_validate(studies) if studies and "fpo" in answers else None,
     )
     judged, chosen = judge_answers(material, report.answers)
     shown = {one.pair.sample.video for one in chosen}

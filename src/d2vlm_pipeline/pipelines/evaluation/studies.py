@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.evaluation import EvaluationConfig
+from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
+from d2vlm_pipeline.evaluation.answering import AnswerStream, answer_here
 from d2vlm_pipeline.evaluation.predictor import ClipSource, Predictor
 from d2vlm_pipeline.evaluation.studies import Studies, StudiesConfig
-from d2vlm_pipeline.features import EncoderConfig, FeatureStore
+from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle, ModelConfig
 from d2vlm_pipeline.model.config import StartConfig
+from d2vlm_pipeline.model.opening import content_digest
+from d2vlm_pipeline.orchestration import WITHOUT_OPTIONAL, LeaveAsIs
 from d2vlm_pipeline.pipelines.config import ComputeConfig
-from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, held_out
+from d2vlm_pipeline.pipelines.evaluation.nodes import held_out
+from d2vlm_pipeline.pipelines.evaluation.systems import AnswerConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import ModelRef, Prediction, Question, Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
@@ -30,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def answer_calibration(
-    model: ModelBundle,
+    model: ModelBundle | None,
     samples: list[Sample],
     store: FeatureStore,
     rows: list[VideoRow],
@@ -40,17 +45,19 @@ def answer_calibration(
     evaluation: EvaluationConfig,
     studies: StudiesConfig,
     compute: ComputeConfig,
-) -> Iterator[Prediction]:
+) -> AnswerStream | list[Prediction] | LeaveAsIs:
     """Stream the studied model's answers to the split that the calibrator is fitted on."""
     from d2vlm_pipeline.evaluation.studies.suite import check_split
 
+    if model is None or _SYSTEM not in answering.systems:
+        return LeaveAsIs()
     check_split(samples, studies, answering.splits)
     if "calibration" not in studies.run:
-        return iter(())
+        return []
     asked = _of_split(samples, studies.calibration.split, evaluation)
     clips = stored_clips(store, rows, sampling, encoder)
     answerer = _answerer(model, clips, answering, compute, f"{_SYSTEM}, {studies.calibration.split}")
-    return answerer.answer_all(Question.of_sample(sample) for sample in asked)
+    return _stream(answerer, asked, clips, compute)
 
 
 def answer_untrained(
@@ -66,23 +73,25 @@ def answer_untrained(
     evaluation: EvaluationConfig,
     studies: StudiesConfig,
     compute: ComputeConfig,
-) -> Iterator[Prediction]:
+) -> AnswerStream | list[Prediction] | LeaveAsIs:
     """Stream what the model that SFT starts from answers to held-out multiple choice."""
     from d2vlm_pipeline.evaluation.studies.suite import choices
     from d2vlm_pipeline.model.start import start_model
 
+    if _SYSTEM not in answering.systems:
+        return LeaveAsIs()
     asked = choices(held_out(samples, answering, evaluation))
     if "forgetting" not in studies.run or not asked:
-        return iter(())
+        return []
     model = start_model(start, config, samples, sampling, encoder, training.seed)
     clips = stored_clips(store, rows, sampling, encoder)
     short = answering.model_copy(update={"max_new_tokens": studies.start_tokens})
     answerer = _answerer(model, clips, short, compute, "start")
-    return answerer.answer_all(Question.of_sample(sample) for sample in asked)
+    return _stream(answerer, asked, clips, compute)
 
 
 def study_model(
-    model: ModelBundle,
+    model: ModelBundle | None,
     samples: list[Sample],
     store: FeatureStore,
     rows: list[VideoRow],
@@ -92,12 +101,17 @@ def study_model(
     evaluation: EvaluationConfig,
     config: StudiesConfig,
     compute: ComputeConfig,
-    on_calibration: list[Prediction],
-    start: list[Prediction],
-    sft: list[Prediction],
-    fpo: list[Prediction],
-) -> dict[str, Any]:
-    """The studies of the FPO model: what it answered, and what it answers when its clips are changed."""
+    on_calibration: list[Prediction] | None,
+    start: list[Prediction] | None,
+    sft: list[Prediction] | None,
+    fpo: list[Prediction] | None,
+) -> dict[str, Any] | LeaveAsIs:
+    """The studies of the FPO model: what it answered, and what it answers when its clips are changed.
+
+    Where it is not asked there is nothing to study.
+    """
+    if model is None or fpo is None or _SYSTEM not in answering.systems:
+        return LeaveAsIs()
     from d2vlm_pipeline.evaluation.studies.estimates import Drawing
     from d2vlm_pipeline.evaluation.studies.suite import Material, choices, pairs_of, run_studies
     from d2vlm_pipeline.orchestration.memory import PeakMemory
@@ -106,15 +120,18 @@ def study_model(
     asked = held_out(samples, answering, evaluation)
     fitted = _of_split(samples, config.calibration.split, evaluation)
 
+    before = {"start": start, "sft": sft if "sft" in answering.systems else None}
+
     def ask(source: ClipSource, questions: Sequence[Question]) -> list[Prediction]:
         return _answerer(model, source, answering, compute, _SYSTEM).answer_batch(questions)
 
     material = Material(
         held_out=pairs_of(asked, fpo),
-        calibration=pairs_of(fitted, on_calibration),
+        calibration=pairs_of(fitted, on_calibration or []),
         by_system={
             name: pairs_of(choices(asked), answers)
-            for name, answers in (("start", start), ("sft", sft), ("fpo", fpo))
+            for name, answers in {**before, "fpo": fpo}.items()
+            if answers is not None
         },
         ask=ask,
         source=clips,
@@ -147,14 +164,14 @@ def studies_pipeline() -> Pipeline:
                 ["fpo_model", *clips, *config],
                 "calibration_answers",
                 name="answer_calibration",
-                tags="gpu",
+                tags=["gpu", WITHOUT_OPTIONAL],
             ),
             Node(
                 answer_untrained,
                 ["params:start", "params:model", *clips, "params:sft", *config],
                 "start_answers",
                 name="answer_untrained",
-                tags="gpu",
+                tags=["gpu", WITHOUT_OPTIONAL],
             ),
             Node(
                 study_model,
@@ -169,7 +186,7 @@ def studies_pipeline() -> Pipeline:
                 ],
                 "studies",
                 name="study_model",
-                tags="gpu",
+                tags=["gpu", WITHOUT_OPTIONAL],
             ),
         ]
     )
@@ -191,11 +208,19 @@ def _answerer(
         bundle=model,
         source=source,
         system=system,
-        ref=ModelRef(name="d2vlm", digest=model.digest),
+        ref=ModelRef(name="d2vlm", digest=content_digest(model)),
         batch_questions=answering.batch_questions,
         max_new_tokens=answering.max_new_tokens,
         choice=answering.choice,
     )
+
+
+def _stream(
+    predictor: Predictor, asked: Sequence[Sample], clips: StoredClips, compute: ComputeConfig
+) -> AnswerStream:
+    record = AnswerRecord.of(predictor, "real", compute.threads)
+    questions = [Question.of_sample(sample) for sample in asked]
+    return AnswerStream.of(record, questions, clips.identity, answer_here(predictor, compute.threads))
 
 
 def _token_counts(model: ModelBundle, clips: ClipSource) -> TokenCounts:

@@ -1,0 +1,33 @@
+"""A model that is trained as `sft` is, and never sees a video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from d2vlm_pipeline.evaluation.predictor import ZeroVideo
+from d2vlm_pipeline.features import EncoderConfig, FeatureStore
+from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.pipelines.config import ComputeConfig
+from d2vlm_pipeline.pipelines.features.nodes import stored_clips
+from d2vlm_pipeline.timeline import Sample, SamplingPolicy
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.video import VideoRow
+
+
+def train_blind(
+    start: ModelBundle,
+    samples: list[Sample],
+    store: FeatureStore,
+    rows: list[VideoRow],
+    sampling: SamplingPolicy,
+    encoder: EncoderConfig,
+    config: TrainConfig,
+    compute: ComputeConfig,
+) -> tuple[ModelBundle, dict[str, Any]]:
+    """SFT with every feature zero: the questions, and how long a clip is, are all there is to learn from."""
+    from d2vlm_pipeline.training.phases import train_sft
+
+    clips = ZeroVideo(stored_clips(store, rows, sampling, encoder))
+    config = config.model_copy(update={"threads": compute.threads})
+    trained = train_sft(start, samples, clips, config)
+    return trained.bundle, {"schema": 1, "points": trained.curve.points}
