@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.cli import main
 from d2vlm_pipeline.evaluation.benchmarks import find_benchmark
 from d2vlm_pipeline.evaluation.benchmarks.charades_sta import BENCHMARK
 from d2vlm_pipeline.evaluation.benchmarks.grounding import Asked, Grounding, GroundingRules, Said
@@ -193,3 +195,13 @@ def test_the_order_of_predictions_changes_nothing(order: list[str], times: list[
     for over in ("queries", "predicted", "parsed"):
         first, second = (BENCHMARK.score(each, GroundingRules(over=over)).metrics for each in both)
         assert first == second
+
+
+def test_a_comparison_shows_intervals_where_no_words_were_said(tmp_path: Path) -> None:
+    truth = truth_file(tmp_path)
+    (tmp_path / "old.json").write_text(json.dumps({"0": {"timestamp": [[20, 25], [1, 2], [3, 4], [5, 6]]}}))
+    files = ["--predictions", str(predictions_file(tmp_path, RIGHT)), "--ground-truth", str(truth)]
+    compared = ["--compare", str(tmp_path / "old.json")]
+    result = CliRunner().invoke(main, ["score", "--benchmark", "charades-sta", *files, *compared])
+    assert "better: 0 (a.mp4) 0.0 to 100.0: 20-25 s, 1-2 s, 3-4 s, … then 0-10 s" in result.stdout
+    assert "''" in result.stdout  # what was not said at all

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from d2vlm_pipeline.evaluation.benchmarks.comparison import Change, Comparison
+from d2vlm_pipeline.evaluation.benchmarks.comparison import Change, Comparison, Side
 from d2vlm_pipeline.evaluation.benchmarks.engine import Report
 from d2vlm_pipeline.evaluation.benchmarks.figures import label, leaf
 from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark
@@ -17,6 +17,7 @@ _ABSENT = "–"
 _SLICED_FIGURES = 3
 _CHANGES_SHOWN = 3
 _ANSWER_CHARS = 48
+_SPANS_SHOWN = 3
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -109,13 +110,17 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _change(word: str, change: Change) -> str:
-    before, after = (_said(side.answer) for side in (change.before, change.after))
+    before, after = (_said(side) for side in (change.before, change.after))
     scores = f"{change.before.score:.1f} to {change.after.score:.1f}"
     return f"{word}: {change.id} ({change.video}) {scores}: {before} then {after}"
 
 
-def _said(answer: str) -> str:
-    text = " ".join(answer.split())
+def _said(side: Side) -> str:
+    """The answer in quotes, or, where it is none of words, its first intervals."""
+    if not side.answer and side.said:
+        more = ", …" if len(side.said) > _SPANS_SHOWN else ""
+        return ", ".join(f"{start_s:g}-{end_s:g} s" for start_s, end_s in side.said[:_SPANS_SHOWN]) + more
+    text = " ".join(side.answer.split())
     return repr(text if len(text) <= _ANSWER_CHARS else text[: _ANSWER_CHARS - 1] + "…")
 
 
