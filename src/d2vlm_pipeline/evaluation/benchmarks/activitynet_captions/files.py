@@ -12,6 +12,7 @@ from d2vlm_pipeline.evaluation.benchmarks.grounding import Asked, Grounding, Sai
 from d2vlm_pipeline.evaluation.benchmarks.records import Files
 
 _RESULTS = "results"
+_ELSEWHERE = 2.0  # times the length of the video: a true event may end a little late, not so late
 
 
 def read(files: Files) -> Material:
@@ -65,6 +66,10 @@ def _true(row: Row) -> Captions:
     duration_s = row["duration"].number
     if duration_s <= 0:
         raise row.error(f"a duration of {duration_s:g} s")
+    for part, (start_s, end_s) in zip(row["timestamps"].parts, spans, strict=True):
+        if start_s >= duration_s or end_s > _ELSEWHERE * duration_s:
+            where = f"[{start_s:g}, {end_s:g}] is beyond the video, which lasts {duration_s:g} s"
+            raise part.error(where, "correct the truth")
     return Captions(spans, sentences, row.place, duration_s)
 
 
