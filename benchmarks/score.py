@@ -26,6 +26,7 @@ GOAL = 10.0
 SHARED = Path(__file__).parents[2] / "shared" / "conformance"
 
 PARTS: dict[str, str] = {
+    "dense": "benchmarks.score_dense:contests",
     "qvhighlights": "benchmarks.score_qvhighlights:contests",
 }
 """Part to `module:function`; the function makes contests of the folder of public files."""

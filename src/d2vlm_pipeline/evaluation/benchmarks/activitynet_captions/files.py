@@ -92,21 +92,18 @@ def _said(path: Path, references: Mapping[str, Captions]) -> list[Said]:
 
 
 def _entry(row: Row, references: Mapping[str, Captions], taken: dict[tuple[str, str], int]) -> Said:
-    video = row["video" if row.has("video") else "vid"].text
-    known = references.get(video) or references.get(f"v_{video}")
-    name = video if video in references else f"v_{video}"
+    named = row["video" if row.has("video") else "vid"].text
+    video = f"v_{named}" if named not in references and f"v_{named}" in references else named
     if row.has("sentence_id"):
-        query = _query_id(name, row["sentence_id"].integer)
+        query = _query_id(video, row["sentence_id"].integer)
     else:
         text = row["sentence" if row.has("sentence") else "query"].text
-        query = _asked_about(name, text, known, taken)
+        query = _asked_about(video, text, references.get(video), taken)
     spans = _spans(row["timestamp"]) if row.has("timestamp") else ()
     return Said(query, video, spans, row.place)
 
 
-def _asked_about(
-    video: str, text: str, known: Captions | None, taken: dict[tuple[str, str], int]
-) -> str:
+def _asked_about(video: str, text: str, known: Captions | None, taken: dict[tuple[str, str], int]) -> str:
     """Id of the sentence; entries about one that a video has several times belong to them in turn."""
     wanted = _plain(text)
     numbers = [place for place, one in enumerate(known.texts) if _plain(one) == wanted] if known else []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.pairs import Ints, Pairs, Side
 from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.records import TIOUS, Rules
@@ -23,8 +24,8 @@ class Meetings:
 
     Attributes:
         said: the captions of all videos.
-        sentences: events of every reference set, one set after another, then what else captions are
-            compared with.
+        sentences: events of every reference set, one set after another, then the random letters of each
+            caption where captions are compared with them.
         set_E: reference set of each event.
         threshold_M, said_M, sentence_M: threshold, caption and sentence of each.
     """
@@ -58,6 +59,24 @@ class Meetings:
         count_G = np.bincount(self.group_of(threshold_K, said_K), minlength=self.groups)
         return count_G / np.tile(np.maximum(self.said.count_V, 1), len(TIOUS))
 
+    def once(self) -> tuple[Meetings, Ints]:
+        """Without groups that equal an earlier one, and for each group [G] that earlier one, or itself.
+
+        A video mostly has the same meetings at several thresholds.
+        """
+        group_M = self.group_of(self.threshold_M, self.said_M)
+        pair_M = (self.said_M * len(self.sentences) + self.sentence_M)[np.argsort(group_M, kind="stable")]
+        ends = np.cumsum(np.bincount(group_M, minlength=self.groups)).tolist()
+        seen: dict[bytes, int] = {}
+        earlier = [
+            seen.setdefault(pair_M[start:end].tobytes(), group)
+            for group, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+        ]
+        earlier_G = np.array(earlier, dtype=np.int64)
+        kept = earlier_G[group_M] == group_M
+        parts = (self.threshold_M[kept], self.said_M[kept], self.sentence_M[kept])
+        return Meetings(self.said, self.sentences, self.set_E, *parts), earlier_G
+
     @property
     def set_M(self) -> Ints:
         """Reference set of each; what is no event is of the first."""
@@ -69,7 +88,7 @@ def meetings(pairs: Sequence[Pairs], rules: Rules) -> Meetings:
     said = pairs[0].said
     sentences = [text for one in pairs for text in one.true.texts]
     first_S = np.cumsum([0, *(len(one.true.texts) for one in pairs)])
-    rng = random.Random(_SEED)
+    alone_P = np.zeros(len(said.texts), dtype=bool)
     thresholds, captions, compared = [], [], []
     for number, tiou in enumerate(TIOUS):
         masks = [one.meeting(tiou, "at", rules.one_to_one) for one in pairs]
@@ -78,11 +97,12 @@ def meetings(pairs: Sequence[Pairs], rules: Rules) -> Meetings:
         events = np.concatenate([one.true_N[mask_N] + first for one, mask_N, first in parts])
         if rules.unmatched == "letters":
             alone = np.setdiff1d(np.arange(len(said.texts)), met)
-            met, events = np.append(met, alone), np.append(events, len(sentences) + np.arange(len(alone)))
-            sentences += [_letters(rng) for _ in alone]
+            alone_P[alone] = True
+            met, events = np.append(met, alone), np.append(events, first_S[-1] + alone)
         thresholds.append(np.full(len(met), number))
         captions.append(met)
         compared.append(events)
+    sentences += _letters(alone_P)
     return Meetings(
         said,
         tuple(sentences),
@@ -91,10 +111,14 @@ def meetings(pairs: Sequence[Pairs], rules: Rules) -> Meetings:
     )
 
 
-def _letters(rng: random.Random) -> str:
-    """What densevid_eval compares a caption with that meets no event.
+def _letters(alone_P: NDArray[np.bool_]) -> list[str]:
+    """What densevid_eval compares captions with that meet no event, empty for those that always meet one.
 
     Its own strings cannot be drawn again, since it takes videos in the order of a set; no metric depends on
     which letters they have.
     """
-    return "".join(rng.choices(string.ascii_lowercase, k=rng.randint(10, 20)))
+    rng = random.Random(_SEED)
+    return [
+        "".join(rng.choices(string.ascii_lowercase, k=rng.randint(10, 20))) if alone else ""
+        for alone in alone_P.tolist()
+    ]

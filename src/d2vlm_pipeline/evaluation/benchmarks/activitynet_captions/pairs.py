@@ -164,5 +164,6 @@ def best_shares(
 
 
 def _share(places: Ints, side: Side) -> Floats:
-    hit_V = np.bincount(side.video_M[np.unique(places)], minlength=len(side.count_V))
-    return hit_V / np.maximum(side.count_V, 1)
+    hit_M = np.zeros(len(side.texts), dtype=bool)
+    hit_M[places] = True
+    return np.bincount(side.video_M[hit_M], minlength=len(side.count_V)) / np.maximum(side.count_V, 1)

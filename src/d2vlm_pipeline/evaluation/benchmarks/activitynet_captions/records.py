@@ -71,7 +71,8 @@ class Rules:
         story_border: whether SODA a counts a pair at the border of its table whatever it weighs.
         story_unsorted: whether SODA orders captions by start alone, and where there are several reference
             sets leaves those in the order of the file.
-        strict: whether predictions of unknown videos and impossible times are errors.
+        strict: whether predictions of unknown videos and impossible times are errors, and the order of the
+            file of predictions does not matter.
         grounding: rules for predictions of intervals of given queries.
     """
 

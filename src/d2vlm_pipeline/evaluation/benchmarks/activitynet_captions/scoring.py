@@ -85,7 +85,7 @@ def _check(dense: Dense, rules: Rules) -> None:
 
 
 def _measures(dense: Dense, videos: Sequence[str], rules: Rules, meteor: bool) -> tuple[Measure, ...]:
-    said = Side.of([_limited(dense.told.get(video, NOTHING), rules.limit) for video in videos])
+    said = Side.of([_looked_at(dense.told.get(video, NOTHING), rules) for video in videos])
     pairs = [
         Pairs.of(said, Side.of([one.get(video, NOTHING) for video in videos]), rules.padded_union)
         for one in dense.references
@@ -113,8 +113,12 @@ def _measures(dense: Dense, videos: Sequence[str], rules: Rules, meteor: bool) -
     return (*found, measure((AVERAGE, "F1"), both_VS, f1_of_means))
 
 
-def _limited(captions: Captions, limit: int | None) -> Captions:
-    return captions if limit is None else Captions(captions.spans[:limit], captions.texts[:limit])
+def _looked_at(captions: Captions, rules: Rules) -> Captions:
+    """Captions as the rules look at them: in an order of their own where the file's must not matter."""
+    both = list(zip(captions.spans, captions.texts, strict=True))[: rules.limit]
+    if rules.strict:
+        both.sort()
+    return Captions(tuple(span for span, _ in both), tuple(text for _, text in both))
 
 
 def _tree(measures: Sequence[Measure]) -> Tree:

@@ -22,23 +22,25 @@ BLEUS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4")
 
 def sentence_scores(met: Meetings, words: Words, rules: Rules, meteor: bool) -> dict[str, Floats]:
     """Each metric by threshold of `TIOUS` and video, [T, V]; METEOR only where it can run."""
-    items = _items(met, words, rules)
+    once, earlier_G = met.once()
+    items = _items(once, words, rules)
     found: dict[str, Floats] = {}
     if meteor:
         _, meteor_G = shared_meteor().score(items.references, items.candidates, items.group_I.tolist())
         found["METEOR"] = _padded(meteor_G, met.groups)
     if rules.document == "benchmark":
-        found["CIDEr"] = _corpus_cider(met, words, rules)
-    found["CIDEr" if rules.document == "video" else "CIDEr_per_video"] = _video_cider(met, items)
+        found["CIDEr"] = _corpus_cider(once, words, rules)
+    found["CIDEr" if rules.document == "video" else "CIDEr_per_video"] = _video_cider(once, items)
     found["Rouge-L"] = _mean(rouge_l(items.references, items.candidates), items.group_I, met.groups)
     bleu_GO = _padded(bleu(items.references, items.candidates, items.group_I.tolist()), met.groups)
     found |= dict(zip(BLEUS, bleu_GO.T, strict=True))
-    return {name: _by_video(score_G, met) for name, score_G in found.items()}
+    return {name: _by_video(score_G[earlier_G], met) for name, score_G in found.items()}
 
 
 def video_cider(met: Meetings, words: Words, rules: Rules) -> Floats:
     """CIDEr by threshold of `TIOUS` and video, [T, V], rarity taken from what captions of the video met."""
-    return _by_video(_video_cider(met, _items(met, words, rules)), met)
+    once, earlier_G = met.once()
+    return _by_video(_video_cider(once, _items(once, words, rules))[earlier_G], met)
 
 
 @dataclass(frozen=True)
