@@ -36,18 +36,20 @@ PREDICTIONS = ("bmt_pred", "perturbed_pred")
 
 def contests(folder: Path) -> list[Contest]:
     """One for each file of predictions."""
-    return [_contest(folder / "activitynet_dvc", name) for name in PREDICTIONS]
+    files = folder / "activitynet_dvc"
+    truths = (files / "val_1.json", files / "val_2.json")
+    return [contest(name, files / f"{name}.json", truths) for name in PREDICTIONS]
 
 
-def _contest(folder: Path, name: str) -> Contest:
-    truths = (folder / "val_1.json", folder / "val_2.json")
-    read = BENCHMARK.read(Files(folder / f"{name}.json", truths))
+def contest(name: str, predictions: Path, truths: tuple[Path, ...], copies: int = COPIES) -> Contest:
+    """Predictions on reference sets that have the same videos."""
+    read = BENCHMARK.read(Files(predictions, truths))
     assert isinstance(read, Dense)
     dense = replace(
         read,
-        videos=tuple(f"{video}-{copy}" for copy in range(COPIES) for video in read.videos),
-        told=_copied(read.told),
-        references=tuple(_copied(one) for one in read.references),
+        videos=tuple(f"{video}-{copy}" for copy in range(copies) for video in read.videos),
+        told=_copied(read.told, copies),
+        references=tuple(_copied(one, copies) for one in read.references),
     )
     told, sets = _plain(dense, dense.told), [_plain(dense, one) for one in dense.references]
     return Contest(
@@ -81,8 +83,8 @@ def _loops(told: dict[str, Video], sets: list[dict[str, Video]]) -> list[float]:
     return figures + [video_cider(told, sets, tiou) for tiou in TIOUS]
 
 
-def _copied(videos: Mapping[str, Captions]) -> dict[str, Captions]:
-    return {f"{video}-{copy}": one for copy in range(COPIES) for video, one in videos.items()}
+def _copied(videos: Mapping[str, Captions], copies: int) -> dict[str, Captions]:
+    return {f"{video}-{copy}": one for copy in range(copies) for video, one in videos.items()}
 
 
 def _plain(dense: Dense, videos: Mapping[str, Captions]) -> dict[str, Video]:
