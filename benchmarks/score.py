@@ -28,6 +28,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "conformance"
 PARTS: dict[str, str] = {
     "dense": "benchmarks.score_dense:contests",
     "qvhighlights": "benchmarks.score_qvhighlights:contests",
+    "youcook2": "benchmarks.score_youcook2:contests",
 }
 """Part to `module:function`; the function makes contests of the folder of public files."""
 

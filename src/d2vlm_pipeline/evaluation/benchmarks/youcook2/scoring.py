@@ -6,7 +6,7 @@ import numpy as np
 
 from d2vlm_pipeline.evaluation.benchmarks.records import Counts, Measure, Query, Scored, Tree
 from d2vlm_pipeline.evaluation.benchmarks.youcook2.files import Cooking, Video
-from d2vlm_pipeline.evaluation.benchmarks.youcook2.pairing import Edges, meetings
+from d2vlm_pipeline.evaluation.benchmarks.youcook2.pairing import Edges, Flags, meetings
 from d2vlm_pipeline.evaluation.benchmarks.youcook2.rules import DenseRules
 from d2vlm_pipeline.evaluation.benchmarks.youcook2.wording import Wording
 from d2vlm_pipeline.evaluation.contributions import Contribution, ratio
@@ -32,7 +32,7 @@ def score(cooking: Cooking, rules: DenseRules) -> Scored:
     videos = cooking.videos
     edges = Edges.of(videos, rules)
     met = [meetings(edges, threshold, rules) for threshold in rules.thresholds]
-    values = _found([edges.shares(found_E) for found_E, _ in met], rules)
+    values = found_events(edges, [found_E for found_E, _ in met], rules)
     wording = Wording(videos, edges, [told_E for _, told_E in met])
     values = wording.cider(rules) | values
     spoken, unavailable = wording.by_meteor(rules, f"SODA_c_{cooking.annotation_set}")
@@ -56,8 +56,15 @@ def score(cooking: Cooking, rules: DenseRules) -> Scored:
     )
 
 
-def _found(shares: Sequence[tuple[Floats, Floats]], rules: DenseRules) -> dict[str, Floats]:
-    """Precision and recall [V] by threshold, their means over thresholds, and the F1 of the means."""
+def found_events(edges: Edges, found: Sequence[Flags], rules: DenseRules) -> dict[str, Floats]:
+    """Precision and recall [V] by threshold, their means over thresholds, and the F1 of the means.
+
+    Args:
+        edges: predictions beside events.
+        found: pairs [E] that find an event, by threshold.
+        rules: for the thresholds.
+    """
+    shares = [edges.shares(found_E) for found_E in found]
     values: dict[str, Floats] = {}
     for threshold, (precision_V, recall_V) in zip(rules.thresholds, shares, strict=True):
         values |= {f"Precision@{threshold:g}": precision_V, f"Recall@{threshold:g}": recall_V}
