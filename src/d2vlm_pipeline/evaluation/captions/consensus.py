@@ -53,15 +53,19 @@ def cider(
     if not items:
         return np.zeros(0)
     flat, item_R = flatten(references)
-    written, document_W = (flat, item_R) if documents is None else flatten(documents)
+    written, document_W = flatten(documents or ())
     ngrams, row = count_ngrams([*candidates, *flat, *written])
     row_N, row_R, row_W = np.split(row, [items, items + len(flat)])
     group_N, group_count = group_numbers(groups, items)
-    group_D = group_N if documents is None else group_numbers(document_groups, len(documents))[0]
-    rarity = _Rarity.of(ngrams.counts_TV[row_W], document_W, group_D, group_count)
+    counts_RV = ngrams.counts_TV[row_R]
+    if documents is None:
+        rarity = _Rarity.of(counts_RV, item_R, group_N, group_count)
+    else:
+        group_D, _ = group_numbers(document_groups, len(documents))
+        rarity = _Rarity.of(ngrams.counts_TV[row_W], document_W, group_D, group_count)
 
     said_NV = rarity.weigh(ngrams.counts_TV[row_N], group_N)
-    true_RV = rarity.weigh(ngrams.counts_TV[row_R], group_N[item_R])
+    true_RV = rarity.weigh(counts_RV, group_N[item_R])
     common_RV = said_NV[item_R].minimum(true_RV).multiply(true_RV)
     norm_NO = np.sqrt(_by_order(said_NV.multiply(said_NV), ngrams.order_V))
     norm_RO = np.sqrt(_by_order(true_RV.multiply(true_RV), ngrams.order_V))

@@ -48,8 +48,11 @@ class Wording:
         references = [[self._true[truth]] for truth in self._edges.truth_E[self._edge_M]]
         candidates = [self._said[pred] for pred in self._edges.pred_E[self._edge_M]]
         if rules.own_documents:
-            compared, alone, cells = self._with_random_strings()
-            return {"CIDER": self._means(cells, cider(compared, alone, cells.tolist()))}
+            # To CIDEr a string of letters that no caption holds is a document without words.
+            alone = [""] * len(self._alone_A)
+            cells = np.concatenate([self._cell_M, self._cell_A])
+            scores = cider([*references, *([text] for text in alone)], [*candidates, *alone], cells.tolist())
+            return {"CIDER": self._means(cells, scores)}
         documents = [[caption] for caption in self._true]
         by_corpus_M = cider(references, candidates, documents=documents)
         by_video_M = cider(
