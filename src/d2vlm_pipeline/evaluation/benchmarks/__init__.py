@@ -10,8 +10,8 @@ from d2vlm_pipeline.evaluation.benchmarks.records import Benchmark
 REGISTRY: dict[str, str] = {
     "activitynet-captions": "d2vlm_pipeline.evaluation.benchmarks.activitynet_captions:BENCHMARK",
     "charades-sta": "d2vlm_pipeline.evaluation.benchmarks.charades_sta:BENCHMARK",
-    "grounded": "d2vlm_pipeline.evaluation.benchmarks.grounded:BENCHMARK",
     "etbench": "d2vlm_pipeline.evaluation.benchmarks.etbench:BENCHMARK",
+    "grounded": "d2vlm_pipeline.evaluation.benchmarks.grounded:BENCHMARK",
     "mvbench": "d2vlm_pipeline.evaluation.benchmarks.mvbench:BENCHMARK",
     "qvhighlights": "d2vlm_pipeline.evaluation.benchmarks.qvhighlights:BENCHMARK",
     "timechat-vhd": "d2vlm_pipeline.evaluation.benchmarks.timechat_vhd:BENCHMARK",
