@@ -40,7 +40,7 @@ COMMANDS = {
     "d2vlm data check": [
         *("--decode", "--env", "--format", "--json", "--videos", "--workers", "--world", "manifest")
     ],
-    "d2vlm data export": ["--env", "--format", "file"],
+    "d2vlm data export": ["--env", "--format", "--split", "--system", "file"],
     "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
     "d2vlm score": [

@@ -164,13 +164,18 @@ def check(
 
 @data.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--format", "format_", required=True, help="samples, etbench or qvhighlights.")
+@click.option("--format", "format_", required=True, help="samples, etbench or qvhighlights; of predictions …")
+@click.option("--system", help="Instead, its predictions: in a format of d2vlm score (docs/evaluation.md).")
+@click.option("--split", help="This one alone.")
 @_DATA_ENV
-def export(file: Path, format_: str, env: str | None) -> None:
-    """Write the samples of an environment to FILE, and count what its format cannot hold."""
+def export(file: Path, format_: str, system: str | None, split: str | None, env: str | None) -> None:
+    """Write the samples of an environment, or a system's predictions about them, to FILE.
+
+    What the format cannot hold is counted.
+    """
     from d2vlm_pipeline.orchestration.data_commands import export_file
 
-    export_file(env, file, format_)
+    export_file(env, file, format_, system, split)
 
 
 @main.group()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -53,7 +53,11 @@ class Exported:
 
 
 def export_samples(
-    samples: Iterable[Sample], durations: Mapping[str, float], path: Path, format: ExportFormat
+    samples: Iterable[Sample],
+    durations: Mapping[str, float],
+    path: Path,
+    format: ExportFormat,
+    only: Container[str] | None = None,
 ) -> Exported:
     """Write samples to a file of the format, whole or not at all.
 
@@ -62,17 +66,20 @@ def export_samples(
         durations: seconds of their videos, which both foreign formats ask for.
         path: the file.
         format: of the file.
+        only: ids of those that are written; numbers are given to all, whichever are.
     """
     report = Exported()
     if format == "samples":
-        lines = dump_jsonl(samples)
+        lines = dump_jsonl(sample for sample in samples if only is None or sample.id in only)
         report.rows = lines.count("\n")
         write_text_atomic(path, lines)
         return report
     make, head = _MAKERS[format]
     samples, rows = list(samples), []
-    numbers = _numbers([sample.id for sample in samples], head)
+    numbers = numbers_of([sample.id for sample in samples], head)
     for sample, number in zip(samples, numbers, strict=True):
+        if only is not None and sample.id not in only:
+            continue
         duration_s = durations.get(sample.video)
         if duration_s is None:
             report.refused["no duration of its video"] += 1
@@ -151,7 +158,7 @@ _MAKERS: dict[str, tuple[_Maker, str]] = {
 }
 
 
-def _numbers(ids: Sequence[str], head: str) -> list[int]:
+def numbers_of(ids: Sequence[str], head: str) -> list[int]:
     """The numbers that a reader had put behind `head`; for ids from elsewhere, those that are free."""
     ours = [_number(name.removeprefix(head)) if name.startswith(head) else None for name in ids]
     taken = {number for number in ours if number is not None}

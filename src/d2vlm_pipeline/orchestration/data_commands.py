@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration.project import find_project, load_dataset
+
+if TYPE_CHECKING:
+    from d2vlm_pipeline.timeline import Prediction
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -60,23 +63,54 @@ def check_files(
     return report.is_clean
 
 
-def export_file(env: str | None, path: Path, format_name: str) -> None:
-    """Write an environment's samples and print what was left out.
+def export_file(
+    env: str | None, path: Path, format_name: str, system: str | None = None, split: str | None = None
+) -> None:
+    """Write an environment's samples, or a system's predictions, and print what was left out.
 
     Raises:
-        UserError: there are no samples yet, or no such format.
+        UserError: there are none yet, or no such format.
     """
     from d2vlm_pipeline.annotations import durations_of
     from d2vlm_pipeline.annotations.export import EXPORT_FORMATS, export_samples
 
-    chosen, root = _one_of(format_name, EXPORT_FORMATS), find_project()
+    root = find_project()
     samples = load_dataset(root, env, "samples")
-    report = export_samples(samples, durations_of(load_dataset(root, env, "video_table")), path, chosen)
-    click.echo(f"{path}: {report.rows} of {len(samples)} samples")
+    durations = durations_of(load_dataset(root, env, "video_table"))
+    kept = [sample.id for sample in samples if split in (None, sample.split)]
+    if system is None:
+        report = export_samples(samples, durations, path, _one_of(format_name, EXPORT_FORMATS), set(kept))
+        said = f"{len(kept)} samples"
+    else:
+        from d2vlm_pipeline.evaluation.public_files import ANSWER_FORMATS, export_answers
+
+        chosen, asked = _one_of(format_name, ANSWER_FORMATS), set(kept)
+        found = [answer for answer in _predictions(root, env, system) if answer.sample_id in asked]
+        report = export_answers(samples, found, durations, path, chosen)
+        said = f"{len(found)} predictions of {system}"
+    click.echo(f"{path}: {report.rows} rows of {said}")
     for reason, count in report.refused.items():
         click.echo(f"  left out: {count} ({reason})")
     for what, count in report.lost.items():
         click.echo(f"  without their {what}: {count}")
+
+
+def _predictions(root: Path, env: str | None, system: str) -> list[Prediction]:
+    """What a system answered when it was last asked.
+
+    Raises:
+        UserError: nobody has asked it.
+    """
+    from d2vlm_pipeline.orchestration.datasets import JsonLinesDataset
+    from d2vlm_pipeline.orchestration.project import data_root
+
+    dataset = JsonLinesDataset(
+        filepath=str(data_root(root, env) / "07_model_output" / f"{system}_predictions.jsonl"),
+        records="d2vlm_pipeline.timeline.Prediction",
+        metadata={"made_by": "evaluation"},
+    )
+    found: list[Prediction] = dataset.load()
+    return found
 
 
 def _one_of(name: str, known: tuple[_Name, ...]) -> _Name:
