@@ -41,8 +41,8 @@ def test_other_rules_say_how_much_and_why(tmp_path: Path) -> None:
     (table,) = blocks(toy(tmp_path), "rules")
     assert isinstance(table, TextTable)
     assert table.rows == (
-        ("official", "+37.50", "zeros are left out"),
-        ("official, one quirk", "+37.50", "zeros leave the mean"),
+        ("official", "mean +37.50", "zeros are left out"),
+        ("official, one quirk", "mean +37.50", "zeros leave the mean"),
     )
 
 

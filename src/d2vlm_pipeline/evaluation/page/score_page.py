@@ -146,8 +146,9 @@ def _slices(slices: Sequence[Sliced]) -> Iterator[Block]:
     paths = list(dict.fromkeys(part.path for part in slices))[:_FIGURES]
     charts: list[Chart] = []
     tables: list[TextTable] = []
-    for dimension in dict.fromkeys(part.dimension for part in slices):
-        parts = [part for part in slices if part.dimension == dimension and part.path in paths]
+    shown = [part for part in slices if part.path in paths]
+    for dimension in dict.fromkeys(part.dimension for part in shown):
+        parts = [part for part in shown if part.dimension == dimension]
         names = list(dict.fromkeys(part.name for part in parts))
         if len(names) > _NAMES_IN_CHART or sum(map(len, names)) > 6 * _NAMES_IN_CHART:
             tables.append(_slice_table(dimension, names, paths, parts))
@@ -199,28 +200,28 @@ def _slice_table(
 
 
 def _others(report: Report) -> TextTable:
-    paths = report.scored.headline[:_FIGURES]
     rows = tuple(
         (
-            f"{other.protocol}" if other.number is None else f"{other.protocol}, one quirk",
-            *(_moved(other, path) for path in paths),
+            other.protocol if other.number is None else f"{other.protocol}, one quirk",
+            "–" if other.refused else _moved(other),
             f"cannot score these files: {other.refused}" if other.refused else other.why,
         )
         for other in report.others
     )
-    head = ("rules", *(label(path) for path in paths), "why")
-    return TextTable("", head, rows, numeric=tuple(range(1, len(paths) + 1)))
+    return TextTable("", ("rules", "moves", "why"), rows)
+
+
+def _moved(other: Otherwise) -> str:
+    """Headline figures that would differ, by how much; `nothing here` where none would."""
+    told = [f"{label(path[-2:])} {other.differences[path]:+.2f}" for path in other.moved]
+    more = len(told) - _FIGURES
+    shown = ", ".join(told[:_FIGURES]) or "nothing here"
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _ceiling(highs: Iterable[float]) -> float:
     """The next ten above all; most figures are percent, but not all, and some are small."""
-    return 10.0 * math.ceil(max(10.0, *highs) / 10.0)
-
-
-def _moved(other: Otherwise, path: tuple[str, ...]) -> str:
-    if path not in other.differences:
-        return _ABSENT
-    return f"{other.differences[path]:+.2f}" if path in other.moved else "0"
+    return 10.0 * math.ceil(max([10.0, *highs]) / 10.0)
 
 
 def _footer(report: Report) -> tuple[Facts, ...]:
