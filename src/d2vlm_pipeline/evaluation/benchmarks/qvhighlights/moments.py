@@ -69,13 +69,20 @@ class Truths:
         counts_Q = inside_Q if drops_others else self.counts_Q
         return Truths(self.spans_N2[stays_N], counts_Q[kept], is_inside_N[stays_N]), kept
 
-    def by_count(self) -> Iterator[tuple[NDArray[np.intp], Floats, Bools]]:
-        """Queries [Q] of one number of windows at a time, with spans [Q, G, 2] and insideness [Q, G]."""
+    def alike(self) -> Iterator[tuple[NDArray[np.intp], Floats, Bools]]:
+        """Queries [Q] whose windows differ by less than twice, with spans [Q, G, 2] and insideness [Q, G].
+
+        What pads them lies outside, has no length, and so meets nothing.
+        """
         start_Q = np.cumsum(self.counts_Q) - self.counts_Q
-        for count in np.unique(self.counts_Q):
-            rows = np.flatnonzero(self.counts_Q == count)
-            places_QG = start_Q[rows, None] + np.arange(count)
-            yield rows, self.spans_N2[places_QG], self.is_inside_N[places_QG]
+        powers_Q = np.ceil(np.log2(self.counts_Q))
+        for power in np.unique(powers_Q):
+            rows = np.flatnonzero(powers_Q == power)
+            place_G = np.arange(self.counts_Q[rows].max())
+            is_there_QG = place_G < self.counts_Q[rows, None]
+            places_QG = np.where(is_there_QG, start_Q[rows, None] + place_G, 0)
+            spans_QG2 = np.where(is_there_QG[..., None], self.spans_N2[places_QG], 0.0)
+            yield rows, spans_QG2, self.is_inside_N[places_QG] & is_there_QG
 
 
 def best_first(lists: Sequence[Floats], kept: int | None = KEPT) -> Windows:
@@ -111,7 +118,7 @@ def average_precision(windows: Windows, truths: Truths) -> Floats:
     true window outside is passed over.
     """
     ap_QT = np.zeros((len(truths.counts_Q), len(THRESHOLDS)))
-    for rows, spans_QG2, is_inside_QG in truths.by_count():
+    for rows, spans_QG2, is_inside_QG in truths.alike():
         group = windows.of(rows)
         iou_QPG = _sum_iou(group, spans_QG2)
         found_QPT = _found(iou_QPG)
@@ -125,7 +132,7 @@ def average_precision(windows: Windows, truths: Truths) -> Floats:
 def recall_at_1(windows: Windows, truths: Truths) -> Bools:
     """Whether the first window meets a true window inside, [Q, T]; those that only meet others are passed."""
     hit_QT = np.zeros((len(truths.counts_Q), len(THRESHOLDS)), dtype=bool)
-    for rows, spans_QG2, is_inside_QG in truths.by_count():
+    for rows, spans_QG2, is_inside_QG in truths.alike():
         group = windows.of(rows)
         meets_QPGT = _hull_iou(group, spans_QG2)[..., None] >= np.array(THRESHOLDS)
         inside_QPT = (meets_QPGT & is_inside_QG[:, None, :, None]).any(axis=2)
