@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from d2vlm_pipeline.artifacts import derive_seed
+from d2vlm_pipeline.evaluation.overlap import Floats
 from d2vlm_pipeline.evaluation.predictor import ClipSource
 from d2vlm_pipeline.evaluation.studies.asking import Ask, ask_changed
 from d2vlm_pipeline.evaluation.studies.changes import FrameRun, Masked
@@ -125,40 +126,41 @@ def _place(lengths: Iterable[int], taken: np.ndarray, draw: random.Random) -> li
 def masking_figures(
     ask: Ask, source: ClipSource, cases: Sequence[Case], required_points: float, drawing: Drawing
 ) -> dict[str, Figure]:
-    """Shares of changed answers, and their paired difference, over all cases and by task."""
-    changed_R2 = np.array(
-        [
-            [not says_the_same(case.sample, case.answer, other) for other in others]
-            for case, *others in zip(
-                cases,
-                ask_changed(ask, source, [(case.sample, case.evidence) for case in cases]),
-                ask_changed(ask, source, [(case.sample, case.elsewhere) for case in cases]),
-                strict=True,
-            )
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 2)
+    """Shares of changed answers, and their paired difference: of all, where there are options, by task."""
+    without = ask_changed(ask, source, [(case.sample, case.evidence) for case in cases])
+    control = ask_changed(ask, source, [(case.sample, case.elsewhere) for case in cases])
+    changed_R, other_R = _changed(cases, without), _changed(cases, control)
     clips = np.array([case.sample.video for case in cases])
-    more_R = changed_R2[:, 0] - changed_R2[:, 1]
+
+    def difference(title: str, rows: Sequence[int], required: float | None = None) -> Figure:
+        more_R = (changed_R - other_R)[list(rows)]
+        return mean_figure(title, clips[list(rows)].tolist(), more_R, drawing, "points", required)
+
+    everything = range(len(cases))
     figures = {
-        "difference": mean_figure(
-            "answers changed by masking the evidence rather than other frames",
-            clips.tolist(),
-            more_R,
-            drawing,
-            "points",
-            required_points,
+        "difference": difference(
+            "answers changed by masking the evidence rather than other frames", everything, required_points
         ),
         "evidence_masked": mean_figure(
-            "answers changed by masking their evidence", clips.tolist(), changed_R2[:, 0], drawing
+            "answers changed by masking their evidence", clips.tolist(), changed_R, drawing
         ),
         "others_masked": mean_figure(
-            "answers changed by masking as many other frames", clips.tolist(), changed_R2[:, 1], drawing
+            "answers changed by masking as many other frames", clips.tolist(), other_R, drawing
+        ),
+        "difference_options": difference(
+            "difference, questions with options",
+            [row for row in everything if cases[row].sample.options is not None],
         ),
     }
     for task in sorted({case.sample.task for case in cases}):
-        rows = [row for row, case in enumerate(cases) if case.sample.task == task]
-        figures[f"difference_{task}"] = mean_figure(
-            f"difference, {task}", clips[rows].tolist(), more_R[rows], drawing, "points"
-        )
+        rows = [row for row in everything if cases[row].sample.task == task]
+        figures[f"difference_{task}"] = difference(f"difference, {task}", rows)
     return figures
+
+
+def _changed(cases: Sequence[Case], others: Sequence[Prediction]) -> Floats:
+    """1 where the answer to a case has changed, [R]."""
+    changed = [
+        not says_the_same(case.sample, case.answer, other) for case, other in zip(cases, others, strict=True)
+    ]
+    return np.array(changed, dtype=np.float64)
