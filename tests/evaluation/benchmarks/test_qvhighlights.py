@@ -120,6 +120,13 @@ def test_a_query_with_empty_lists_is_unparsed_and_wrong(tmp_path: Path) -> None:
         assert result.counts.unparsed == 1
 
 
+def test_a_query_that_says_one_thing_of_two_is_parsed(tmp_path: Path) -> None:
+    result = scored(tmp_path, [asked()], [said(windows=[(0, 20, 1)], scores=[0] * 10)])
+    assert (result.counts.parsed, result.counts.unparsed) == (1, 0)
+    silent = {measure.path[-2:]: measure.contribution.unparsed for measure in result.measures}
+    assert silent["MR-R1", "0.5"] == 0 and silent["HL-min-Fair", "HL-mAP"] == 1
+
+
 def _figures(node: Any) -> list[float | None]:
     return [each for inner in node.values() for each in _figures(inner)] if isinstance(node, dict) else [node]
 

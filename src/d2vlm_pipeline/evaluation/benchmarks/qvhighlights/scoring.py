@@ -40,16 +40,16 @@ _BRIEF_MOMENTS = {
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """Queries that a figure counts."""
+    """Queries that a figure counts, and of how many nothing was said that it could judge."""
 
     ids: tuple[str, ...]
     videos: tuple[str, ...]
     silent: int
 
     @classmethod
-    def of(cls, queries: Sequence[Query]) -> _Counted:
-        ids, videos = tuple(query.id for query in queries), tuple(query.video for query in queries)
-        return cls(ids, videos, sum(query.status != "parsed" for query in queries))
+    def of(cls, rows: Sequence[Row], silent: int) -> _Counted:
+        ids, videos = tuple(row.asked.id for row in rows), tuple(row.asked.video for row in rows)
+        return cls(ids, videos, silent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +82,12 @@ def score(submission: Submission, rules: Rules) -> Scored:
     """
     matched = match(submission, rules)
     queries = tuple(_query(row, submission, rules) for row in matched.all_rows)
-    by_id = {query.id: query for query in queries}
-    counted = [by_id[row.asked.id] for row in matched.rows]
     figures: list[_Figure] = []
     with np.errstate(over="ignore"):  # the length of a window from −1e308 to 1e308
         if submission.has_windows:
-            figures += _moment_figures(matched.rows, counted, rules)
+            figures += _moment_figures(matched.rows, rules)
         if submission.has_saliency:
-            figures += _highlight_figures(matched.rows, counted, rules)
+            figures += _highlight_figures(matched.rows, rules)
     by_path = {figure.path: figure.as_published(rules) for figure in figures}
     return Scored(
         metrics=_tree(by_path, submission),
@@ -101,7 +99,7 @@ def score(submission: Submission, rules: Rules) -> Scored:
     )
 
 
-def _moment_figures(rows: Sequence[Row], queries: Sequence[Query], rules: Rules) -> Iterator[_Figure]:
+def _moment_figures(rows: Sequence[Row], rules: Rules) -> Iterator[_Figure]:
     first = [row.said[-1].windows() if row.said else _EMPTY_P3 for row in rows]
     if rules.keeps_first:
         pooled = [_pooled(row, KEPT) for row in rows]
@@ -112,7 +110,7 @@ def _moment_figures(rows: Sequence[Row], queries: Sequence[Query], rules: Rules)
     asked_for = moments.Truths.of([row.asked.windows_G2 for row in rows])
     for name, (low_s, high_s) in RANGES.items():
         truths, kept = asked_for.within(low_s, high_s, rules.ranges_filter)
-        counted = _Counted.of([queries[k] for k in kept])
+        counted = _Counted.of([rows[k] for k in kept], sum(not len(first[k]) for k in kept))
         ap_QT = moments.average_precision(ranked.of(kept), truths)
         hit_QT = moments.recall_at_1(top.of(kept), truths).astype(np.float64)
         for column, threshold in enumerate(THRESHOLDS):
@@ -126,14 +124,14 @@ def _pooled(row: Row, kept: int | None) -> Floats:
     return lists[0] if len(lists) == 1 else np.concatenate(lists)
 
 
-def _highlight_figures(rows: Sequence[Row], queries: Sequence[Query], rules: Rules) -> Iterator[_Figure]:
+def _highlight_figures(rows: Sequence[Row], rules: Rules) -> Iterator[_Figure]:
     given = [row.said[-1].saliency() if row.said else np.empty(0) for row in rows]
     ratings = [row.asked.ratings_CA for row in rows]
     speaks_Q = np.array([_speaks(row, rules) for row in rows], dtype=bool)
     scores = [_fitted(s, len(r), rules) for s, r in zip(given, ratings, strict=True)]
     tops = [_top(scores_C, len(each), rules) for scores_C, each in zip(given, ratings, strict=True)]
     top_rating_Q = highlights.best_ratings(tops, ratings)
-    counted = _Counted.of(queries)
+    counted = _Counted.of(rows, int((~speaks_Q).sum()))
     ap_LQA = highlights.average_precision(scores, ratings, tuple(LEVELS.values()), rules.ties_once)
     for ap_QA, (name, level) in zip(ap_LQA, LEVELS.items(), strict=True):
         hit_Q = (top_rating_Q >= level) & speaks_Q
@@ -165,8 +163,7 @@ def _fitted(scores_C: Floats, count: int, rules: Rules) -> Floats:
 
 def _query(row: Row, submission: Submission, rules: Rules) -> Query:
     said = row.said[-1] if row.said else None
-    finds = said is not None and (len(said.spans) > 0 or not submission.has_windows)
-    speaks = finds and (not submission.has_saliency or _speaks(row, rules))
+    speaks = said is not None and (bool(said.spans) or (submission.has_saliency and _speaks(row, rules)))
     return Query(
         id=row.asked.id,
         video=row.asked.video,
