@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from d2vlm_pipeline.artifacts import atomic_directory
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.evaluation.studies import Studies, StudiesConfig
 from d2vlm_pipeline.features import ClipFeatures, EfficientNetConfig, FeatureStore, build_encoder, write_store
-from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.model import ModelBundle, save_model
 from d2vlm_pipeline.orchestration import LeaveAsIs
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
@@ -88,7 +89,7 @@ def test_the_record_of_a_real_model_is_whole(clips: list[Any]) -> None:
     calibration = list(nodes.answer_calibration(tiny.bundle(), *clips, *rest))
     assert {str(answer.video)[:5] for answer in calibration} == {"calib"} and len(calibration) == 15
     fpo = answers(clips)
-    record = nodes.study_model(tiny.bundle(), *clips, *rest, calibration, fpo, fpo, fpo)
+    record = nodes.study_model(tiny.bundle(), *clips, *rest, calibration, fpo, fpo, fpo, None)
     studies = Studies.model_validate(record)
     assert tuple(studies.studies) == config.run and studies.system == "fpo"
     assert studies.studies["forgetting"].figures["fpo_less_start"].value == 0.0
@@ -96,6 +97,18 @@ def test_the_record_of_a_real_model_is_whole(clips: list[Any]) -> None:
     # Eight frames and the token before them, read once for a clip's five questions.
     assert cost["frame_tokens"].value == 9 / 5
     assert cost["memory"].value is not None and cost["memory"].value > 50
+
+
+def test_a_model_of_one_s_own_is_studied_alike(clips: list[Any], tmp_path: Path) -> None:
+    with atomic_directory(tmp_path / "own") as folder:
+        save_model(model(), folder)
+    asked = AnswerConfig(systems=("model",), model=str(tmp_path / "own"), max_new_tokens=10)
+    rest = (asked, EVALUATION, StudiesConfig(run=("abstention", "forgetting")), ComputeConfig(threads=1))
+    own = [answer.model_copy(update={"system": "model"}) for answer in answers(clips)]
+    found = Studies.model_validate(nodes.study_model(None, *clips, *rest, [], None, None, None, own))
+    assert found.system == "model" and list(found.studies) == ["abstention", "forgetting"]
+    assert found.studies["forgetting"].headline == "model"
+    assert list(found.studies["forgetting"].figures) == ["model"]
 
 
 def test_a_model_that_sees_nothing_names_evidence_in_vain(clips: list[Any]) -> None:
@@ -131,4 +144,4 @@ def test_without_the_studied_model_there_is_nothing_to_study(clips: list[Any]) -
     asked = AnswerConfig(systems=("sft",))
     rest = (asked, EVALUATION, StudiesConfig(), ComputeConfig(threads=1))
     assert isinstance(nodes.answer_calibration(None, *clips, *rest), LeaveAsIs)
-    assert isinstance(nodes.study_model(None, *clips, *rest, None, None, None, None), LeaveAsIs)
+    assert isinstance(nodes.study_model(None, *clips, *rest, *[None] * 5), LeaveAsIs)

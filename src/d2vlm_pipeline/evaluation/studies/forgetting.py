@@ -35,14 +35,14 @@ def study_forgetting(by_system: Mapping[str, Sequence[Pair]], drawing: Drawing) 
             drawing,
             "points",
         )
-    first, *_, last = right
+    first, last = next(iter(right)), list(right)[-1]
     return Study(
         title="Forgetting",
         definition=(
             "Accuracy on ungrounded multiple choice (mcq) of the model that training starts from, after SFT "
             "and after FPO, and paired differences. An answer that names no option is wrong."
         ),
-        headline=f"{last}_less_{first}",
+        headline=last if last == first else f"{last}_less_{first}",
         clips=len(set(clips)),
         figures=figures,
     )

@@ -63,7 +63,7 @@ def write_report(
         system=system,
         models=MODELS,
         embed=default_encoder() if evaluation.caption_similarity else None,
-        studies=Studies.model_validate(studies) if studies and "fpo" in answers else None,
+        studies=Studies.model_validate(studies) if studies and studies["system"] in answers else None,
     )
     judged, chosen = judge_answers(material, report.answers)
     shown = {one.pair.sample.video for one in chosen}

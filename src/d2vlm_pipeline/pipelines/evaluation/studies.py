@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline import Node, Pipeline
@@ -16,7 +17,7 @@ from d2vlm_pipeline.evaluation.studies import Studies, StudiesConfig
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle, ModelConfig
 from d2vlm_pipeline.model.config import StartConfig
-from d2vlm_pipeline.model.opening import content_digest
+from d2vlm_pipeline.model.opening import content_digest, open_model
 from d2vlm_pipeline.orchestration import WITHOUT_OPTIONAL, LeaveAsIs
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.nodes import held_out
@@ -29,13 +30,11 @@ from d2vlm_pipeline.video import VideoRow
 if TYPE_CHECKING:
     from d2vlm_pipeline.evaluation.studies.cost import TokenCounts
 
-_SYSTEM = "fpo"
-
 logger = logging.getLogger(__name__)
 
 
 def answer_calibration(
-    model: ModelBundle | None,
+    fpo_model: ModelBundle | None,
     samples: list[Sample],
     store: FeatureStore,
     rows: list[VideoRow],
@@ -49,14 +48,15 @@ def answer_calibration(
     """Stream the studied model's answers to the split that the calibrator is fitted on."""
     from d2vlm_pipeline.evaluation.studies.suite import check_split
 
-    if model is None or _SYSTEM not in answering.systems:
+    system, model = _studied(answering, fpo_model)
+    if model is None:
         return LeaveAsIs()
     check_split(samples, studies, answering.splits)
     if "calibration" not in studies.run:
         return []
     asked = _of_split(samples, studies.calibration.split, evaluation)
     clips = stored_clips(store, rows, sampling, encoder)
-    answerer = _answerer(model, clips, answering, compute, f"{_SYSTEM}, {studies.calibration.split}")
+    answerer = _answerer(model, clips, answering, compute, f"{system}, {studies.calibration.split}")
     return _stream(answerer, asked, clips, compute)
 
 
@@ -78,7 +78,7 @@ def answer_untrained(
     from d2vlm_pipeline.evaluation.studies.suite import choices
     from d2vlm_pipeline.model.start import start_model
 
-    if _SYSTEM not in answering.systems:
+    if "fpo" not in answering.systems:
         return LeaveAsIs()
     asked = choices(held_out(samples, answering, evaluation))
     if "forgetting" not in studies.run or not asked:
@@ -91,7 +91,7 @@ def answer_untrained(
 
 
 def study_model(
-    model: ModelBundle | None,
+    fpo_model: ModelBundle | None,
     samples: list[Sample],
     store: FeatureStore,
     rows: list[VideoRow],
@@ -105,12 +105,15 @@ def study_model(
     start: list[Prediction] | None,
     sft: list[Prediction] | None,
     fpo: list[Prediction] | None,
+    own: list[Prediction] | None,
 ) -> dict[str, Any] | LeaveAsIs:
-    """The studies of the FPO model: what it answered, and what it answers when its clips are changed.
+    """The studies of the FPO model, or else of one's own: its answers, and those about changed clips.
 
-    Where it is not asked there is nothing to study.
+    Where neither is asked there is nothing to study.
     """
-    if model is None or fpo is None or _SYSTEM not in answering.systems:
+    system, model = _studied(answering, fpo_model)
+    answers = fpo if system == "fpo" else own
+    if model is None or answers is None:
         return LeaveAsIs()
     from d2vlm_pipeline.evaluation.studies.estimates import Drawing
     from d2vlm_pipeline.evaluation.studies.suite import Material, choices, pairs_of, run_studies
@@ -119,19 +122,18 @@ def study_model(
     clips = stored_clips(store, rows, sampling, encoder)
     asked = held_out(samples, answering, evaluation)
     fitted = _of_split(samples, config.calibration.split, evaluation)
-
-    before = {"start": start, "sft": sft if "sft" in answering.systems else None}
+    before = {"start": start, "sft": sft if "sft" in answering.systems else None} if system == "fpo" else {}
 
     def ask(source: ClipSource, questions: Sequence[Question]) -> list[Prediction]:
-        return _answerer(model, source, answering, compute, _SYSTEM).answer_batch(questions)
+        return _answerer(model, source, answering, compute, system).answer_batch(questions)
 
     material = Material(
-        held_out=pairs_of(asked, fpo),
+        held_out=pairs_of(asked, answers),
         calibration=pairs_of(fitted, on_calibration or []),
         by_system={
-            name: pairs_of(choices(asked), answers)
-            for name, answers in {**before, "fpo": fpo}.items()
-            if answers is not None
+            name: pairs_of(choices(asked), said)
+            for name, said in {**before, system: answers}.items()
+            if said is not None
         },
         ask=ask,
         source=clips,
@@ -141,8 +143,8 @@ def study_model(
     drawing = Drawing(evaluation.resamples, evaluation.confidence, evaluation.seed)
     record = Studies(
         schema=1,
-        system=_SYSTEM,
-        model=model.digest,
+        system=system,
+        model=content_digest(model),
         splits=answering.splits,
         confidence=evaluation.confidence,
         resamples=evaluation.resamples,
@@ -183,6 +185,7 @@ def studies_pipeline() -> Pipeline:
                     "start_answers",
                     "sft_predictions",
                     "fpo_predictions",
+                    "model_predictions",
                 ],
                 "studies",
                 name="study_model",
@@ -190,6 +193,13 @@ def studies_pipeline() -> Pipeline:
             ),
         ]
     )
+
+
+def _studied(answering: AnswerConfig, fpo_model: ModelBundle | None) -> tuple[str, ModelBundle | None]:
+    """The system that is studied, and its model: the FPO model, or else `answering.model`; None: neither."""
+    if "fpo" in answering.systems or answering.model is None or "model" not in answering.systems:
+        return "fpo", fpo_model if "fpo" in answering.systems else None
+    return "model", open_model(Path(answering.model))
 
 
 def _of_split(samples: Sequence[Sample], split: str, evaluation: EvaluationConfig) -> list[Sample]:
