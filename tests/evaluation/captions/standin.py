@@ -13,6 +13,8 @@ for answered, line in enumerate(sys.stdin, start=1):
         sys.exit(3)
     if trouble == "always dies" and answered == 2:
         sys.exit("Could not reserve enough space for object heap")
+    if trouble == "babbles" and answered == 2:
+        print("OpenJDK warning: something", flush=True)
     if trouble == "hangs" and answered == 2:
         time.sleep(600)
     if kind == "SCORE":

@@ -81,6 +81,34 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - began_s < 60
 
 
+def test_an_answer_that_is_none_is_not_taken_for_one(tmp_path: Path) -> None:
+    with (
+        standin(tmp_path, "babbles") as meteor,
+        pytest.raises(UserError, match="it said 'OpenJDK warning: something'"),
+    ):
+        meteor.score([["a"]], ["x"])
+
+
+def test_a_program_that_does_not_start_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with (
+        Meteor(command=[str(tmp_path / "java")]) as meteor,
+        pytest.raises(UserError, match="it does not start: No such file"),
+    ):
+        meteor.score([["a"]], ["x"])
+
+
+def test_what_was_interrupted_answers_no_later_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standin(tmp_path) as meteor:
+        program = meteor._running()
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(program, "answer", lambda timeout_s: (_ for _ in ()).throw(KeyboardInterrupt))
+            meteor.score([["a"]] * 2, ["x", "x y"])
+        scores, _ = meteor.score([["a"]] * 2, ["x y z", "x y z v"])
+    np.testing.assert_array_equal(scores, [3.0, 4.0])
+
+
 def test_the_end_leaves_no_process(tmp_path: Path) -> None:
     with standin(tmp_path) as meteor:
         meteor.score([["a"]], ["x"])

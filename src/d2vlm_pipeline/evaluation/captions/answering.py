@@ -12,11 +12,14 @@ _STOP_S = 5.0
 
 
 class NoAnswerError(Exception):
-    """The program ended or kept silent; the message says which."""
+    """The program did not start, ended, kept silent or said something else; the message says which."""
 
 
 class AnsweringProgram:
-    """A child process, one line in, one line out, in order.
+    """A child process that answers lines in order.
+
+    Raises:
+        NoAnswerError: it does not start.
 
     Questions and answers travel on threads of their own, so that many questions at once cannot fill both
     pipes and leave the two waiting for each other.
@@ -24,9 +27,13 @@ class AnsweringProgram:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
-        )
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            )
+        except OSError as error:
+            self._errors.close()
+            raise NoAnswerError(f"it does not start: {error.strerror}") from None
         assert self._process.stdin is not None and self._process.stdout is not None
         self._asked: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()

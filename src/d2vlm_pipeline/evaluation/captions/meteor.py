@@ -90,36 +90,43 @@ class Meteor:
 
     def _of_questions(self, questions: Sequence[str]) -> Floats:
         new = [question for question in dict.fromkeys(questions) if question not in self._statistics]
-        answers = self._answers(new, per_question=1)
-        self._statistics |= {
-            question: tuple(float(number) for number in answer.split())
-            for question, (answer,) in zip(new, answers, strict=True)
-        }
+        for question, (numbers,) in zip(new, self._answers(new, lines=1, numbers=_NUMBERS), strict=True):
+            self._statistics[question] = numbers
         return np.array([self._statistics[question] for question in questions]).reshape(-1, _NUMBERS)
 
     def _of_statistics(self, statistics: Sequence[tuple[float, ...]]) -> Floats:
         new = [row for row in dict.fromkeys(statistics) if any(row) and row not in self._scores]
-        lines = [f"EVAL{_BETWEEN}{' '.join(map(repr, row))}" for row in new]
+        questions = [f"EVAL{_BETWEEN}{' '.join(map(repr, row))}" for row in new]
         # It answers with the score of each and of all together, which of one are the same.
-        answers = self._answers(lines, per_question=2)
-        self._scores |= {row: float(score) for row, (score, _) in zip(new, answers, strict=True)}
+        for row, ((score,), _) in zip(new, self._answers(questions, lines=2, numbers=1), strict=True):
+            self._scores[row] = score
         return np.array([self._scores.get(row, 0.0) for row in statistics])
 
-    def _answers(self, questions: Sequence[str], per_question: int) -> list[list[str]]:
-        answers: list[list[str]] = []
+    def _answers(self, questions: Sequence[str], lines: int, numbers: int) -> list[list[tuple[float, ...]]]:
+        """What the program says of each question: so many lines of so many numbers."""
+        answers: list[list[tuple[float, ...]]] = []
         failures = 0
         while len(answers) < len(questions):
             try:
-                program = self._running()
-                program.ask(questions[len(answers) :])
-                while len(answers) < len(questions):
-                    answers.append([program.answer(self._timeout_s) for _ in range(per_question)])
+                self._ask_on(questions, answers, lines, numbers)
             except NoAnswerError as error:
-                self._drop()
                 failures += 1
                 if failures == _ATTEMPTS:
                     raise UserError(_failed(error, questions[len(answers)])) from None
         return answers
+
+    def _ask_on(
+        self, questions: Sequence[str], answers: list[list[tuple[float, ...]]], lines: int, numbers: int
+    ) -> None:
+        """Ask what has no answer yet. What interrupts this ends the program: its answers would come late."""
+        try:
+            program = self._running()
+            program.ask(questions[len(answers) :])
+            while len(answers) < len(questions):
+                answers.append([_read(program.answer(self._timeout_s), numbers) for _ in range(lines)])
+        finally:
+            if len(answers) < len(questions):
+                self._drop()
 
     def _running(self) -> AnsweringProgram:
         if self._program is None:
@@ -143,8 +150,9 @@ def meteor_command() -> list[str]:
     """
     if reason := meteor_unavailable():
         raise UserError(reason)
-    # UTF-8 and decimal points whatever the locale says.
-    options = ["-Xmx2G", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-Duser.language=en"]
+    # UTF-8 and decimal points whatever the locale says, and no warning of Java's own among the answers.
+    options = ["-Xmx2G", "-XX:+DisplayVMOutputToStderr"]
+    options += ["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-Duser.language=en"]
     return [str(find_java()), *options, "-jar", str(find_jar()), "-", "-", "-stdio", "-l", "en", "-norm"]
 
 
@@ -172,6 +180,16 @@ def _question(references: Sequence[str], candidate: str) -> str:
 def _one_line(text: str) -> str:
     """A text without what ends lines or parts texts; two spaces are one, as in the tools."""
     return " ".join(text.splitlines()).replace("|||", "").replace("  ", " ")
+
+
+def _read(line: str, numbers: int) -> tuple[float, ...]:
+    try:
+        found = tuple(float(number) for number in line.split())
+    except ValueError:
+        found = ()
+    if len(found) != numbers:
+        raise NoAnswerError(f"it said {line[:60]!r}")
+    return found
 
 
 def _failed(error: NoAnswerError, question: str) -> str:
