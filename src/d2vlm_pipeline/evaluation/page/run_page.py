@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.contributions import Embed, MetricContext
 from d2vlm_pipeline.evaluation.metrics import MAIN_METRICS
@@ -35,6 +36,7 @@ class RunMaterial:
         system: whose answers the gallery shows.
         models: systems that see the clip; all others are baselines and controls.
         studies: of the system, where they were made.
+        records: how the answers of models were made, by system.
         embed: sentence encoder, where the gallery should judge captions by their words' meaning.
     """
 
@@ -47,6 +49,7 @@ class RunMaterial:
     system: str
     models: tuple[str, ...]
     studies: Studies | None = None
+    records: Mapping[str, AnswerRecord] = field(default_factory=dict)
     embed: Embed | None = field(default=None, repr=False)
 
     @cached_property
@@ -124,7 +127,7 @@ def run_page(
             (f"{unparsed}", "unparsed answers"),
         ),
         sections=tuple(_sections(material, judged, chosen, films, unfilmed)),
-        footer=settings(material.predictions, material.data, material.config),
+        footer=settings(material.predictions, material.records, material.data, material.config),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from d2vlm_pipeline import __version__
 from d2vlm_pipeline.artifacts import canonical_json
+from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.page.blocks import Facts
 from d2vlm_pipeline.evaluation.reading import PARSER_VERSION
@@ -13,7 +14,10 @@ _SEVERAL = 4
 
 
 def settings(
-    predictions: Mapping[str, Sequence[Prediction]], data: Mapping[str, str], config: EvaluationConfig
+    predictions: Mapping[str, Sequence[Prediction]],
+    records: Mapping[str, AnswerRecord],
+    data: Mapping[str, str],
+    config: EvaluationConfig,
 ) -> tuple[Facts, ...]:
     """Groups of names and values for the foot of a page."""
     protocol = (
@@ -27,7 +31,28 @@ def settings(
         Facts("Scoring", protocol),
         Facts("Data, by digest", tuple(sorted(data.items()))),
         Facts("Systems: model, decoding, seed", systems),
+        *_made_alike(records),
     )
+
+
+def _made_alike(records: Mapping[str, AnswerRecord]) -> Iterator[Facts]:
+    """Prompt, sampling and code of the answers of models, said once for systems that share them."""
+    shared: dict[str, list[str]] = {}
+    for system, record in records.items():
+        sampling = record.sampling
+        lines = (
+            f"prompt: {record.prompt_version}, compat {record.compat}",
+            f"frames: {sampling.fps:g} a second, at most {sampling.max_frames}, {sampling.rounding}",
+            f"sampling: {record.sampling_digest}",
+            f"encoder: {record.encoder_digest}",
+            f"questions in a batch: {record.batch_questions}, threads {record.threads}",
+            f"parser {record.parser_version}, package {record.package}, code {record.code}",
+            f"torch {record.torch}, transformers {record.transformers}",
+        )
+        shared.setdefault("\n".join(lines), []).append(system)
+    if shared:
+        rows = tuple((", ".join(systems), text) for text, systems in shared.items())
+        yield Facts("Answers: prompt, frames, code", rows)
 
 
 def _made_by(predictions: Sequence[Prediction]) -> Iterator[str]:

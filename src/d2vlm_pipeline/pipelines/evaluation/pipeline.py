@@ -20,6 +20,7 @@ from d2vlm_pipeline.pipelines.evaluation.systems import ANSWERERS, GUESSERS, SYS
 _SCORED = ("samples", "video_table")
 _CONFIG = ("params:answering", "params:evaluation")
 _PREDICTIONS = tuple(f"{system}_predictions" for system in SYSTEMS)
+_RECORDS = tuple(f"{answerer.system}_answer_record" for answerer in ANSWERERS)
 
 
 def create_pipeline() -> Pipeline:
@@ -62,7 +63,7 @@ def _judges() -> list[Node]:
     shown = ["params:report", "params:decode_limits", "params:compute"]
     write = Node(
         write_report,
-        [*_SCORED, "metrics", "studies", *_CONFIG, *shown, *_PREDICTIONS],
+        [*_SCORED, "metrics", "studies", *_CONFIG, *shown, *_PREDICTIONS, *_RECORDS],
         "report",
         name="write_report",
         tags=tags,

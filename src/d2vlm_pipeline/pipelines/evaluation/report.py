@@ -9,6 +9,7 @@ from pydantic import PositiveInt
 from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.evaluation import EvaluationConfig, default_encoder
+from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.evaluation.studies import Studies
 from d2vlm_pipeline.orchestration import LeaveAsIs
 from d2vlm_pipeline.pipelines.config import ComputeConfig
@@ -43,10 +44,14 @@ def write_report(
     report: ReportConfig,
     limits: DecodeLimits,
     compute: ComputeConfig,
-    *predictions: list[Prediction] | None,
+    *answered: list[Prediction] | dict[str, Any] | None,
 ) -> bytes | LeaveAsIs:
-    """The page as UTF-8; equal inputs give equal bytes. Without a model's answers there is none."""
-    answers = dict(asked_for(answering, predictions))
+    """The page as UTF-8; equal inputs give equal bytes. Without a model's answers there is none.
+
+    `answered` are predictions and, behind them, records of how models answered; of whom nobody asked, None.
+    """
+    answers = dict(asked_for(answering, (said for said in answered if not isinstance(said, dict))))
+    records = [AnswerRecord.model_validate(record) for record in answered if isinstance(record, dict)]
     system = next((name for name in (report.system, *SHOWN_FIRST) if name in answers), None)
     if system is None:
         return LeaveAsIs()
@@ -62,6 +67,7 @@ def write_report(
         config=evaluation,
         system=system,
         models=MODELS,
+        records={record.system: record for record in records if record.system in answers},
         embed=default_encoder() if evaluation.caption_similarity else None,
         studies=Studies.model_validate(studies) if studies and studies["system"] in answers else None,
     )
