@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from d2vlm_pipeline.evaluation.studies import StudiesConfig
 from e2e.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
@@ -46,6 +47,7 @@ def test_the_run_goes_on_to_a_champion_and_a_report(damaged_run: Project) -> Non
     for system in ("sft", "fpo", "zero_video"):
         assert set(scores[system]["test-iid"]) == {sample["task"] for sample in held_out}
     assert damaged_run.report("promotion.json")["moved"]
+    assert set(damaged_run.report("studies.json")["studies"]) == set(StudiesConfig().run)
     page = (damaged_run.data / "08_reporting" / "report.html").read_text(encoding="utf-8")
     assert "What fpo answers" in page and "data:image/webp;base64," in page
 
