@@ -252,6 +252,13 @@ def test_what_is_wrong_with_the_truth_is_said(tmp_path: Path, entries: Any, mess
         BENCHMARK.read(written(tmp_path, {"a.mp4": []}, entries))
 
 
+@pytest.mark.filterwarnings("error")
+def test_huge_times_are_times(tmp_path: Path) -> None:
+    spans = [[-1e308, 1e308], [1e308, 1e308], [-1e308, -1e308]]
+    said = {"a.mp4": [{"timestamp": span, "caption": "x"} for span in spans]}
+    assert scored(tmp_path, said, BENCHMARK.protocols["official"].rules).metrics["F1_Score"] == 0.0
+
+
 def test_official_rules_pass_over_unknown_videos(tmp_path: Path) -> None:
     official = BENCHMARK.protocols["official"].rules
     result = scored(tmp_path, {**RIGHT, "d.mp4": RIGHT["c.mp4"]}, official)

@@ -10,12 +10,13 @@ MARKS = (
 """Signs that belong to the word they stand in, as ranges of a character class."""
 
 _MARK = re.compile(f"[{MARKS}]")
+_WORD_CATEGORIES = frozenset(["Lu", "Ll", "Lt", "Lm", "Lo", "Nd"])
 _GAP = "\n"  # parts tokens; unlike a space, none may hold it
 _WRITTEN = {
     "\u0080": "$", "¤": "$", "\u20a0": "$", "€": "$", "£": "#", "¢": "cents",
     "¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3",
 }  # fmt: skip
-_KEPT = frozenset("’\u058a\u2010\u2011\u2044") | {chr(code) for code in range(0x80)}
+_KEPT = frozenset("’\u058a\u2010\u2011\u2044") | {chr(code) for code in range(0x20, 0x7F)}
 _SYMBOL_BLOCKS = (
     (0x2030, 0x2038), (0x2100, 0x214F), (0x2155, 0x215E), (0x2190, 0x2BFF), (0xFF01, 0xFF0F),
     (0xFF1A, 0xFF20), (0xFF3B, 0xFF40), (0xFF5B, 0xFF65),
@@ -46,8 +47,9 @@ def _as_read(char: str) -> str:
     if char in _WRITTEN:
         return _GAP + _WRITTEN[char] + _GAP
     code = ord(char)
+    if code <= 0xFFFF and (unicodedata.category(char) in _WORD_CATEGORIES or _MARK.match(char)):
+        return char
     if char in _SYMBOLS or any(first <= code <= last for first, last in _SYMBOL_BLOCKS):
         return _GAP + char + _GAP
-    # Beyond the first 65,536 characters, and for what is neither letter, digit nor mark, it sees nothing.
-    part_of_word = unicodedata.category(char) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd") or _MARK.match(char)
-    return char if code <= 0xFFFF and part_of_word else _GAP
+    # Of anything else, and of all characters beyond the first 65,536, it sees nothing.
+    return _GAP

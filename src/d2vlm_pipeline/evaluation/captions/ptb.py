@@ -28,7 +28,7 @@ _PART = f"[A-Za-z\\d]+(?:{_H}[A-Za-z]+)*"
 
 # What the tools take out of what their tokeniser says. Brackets are on their list in capitals and come in
 # small letters, so they stay: "-lrb-".
-_PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"', "’"])
+_PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"', *"’‐‑֊"])
 _WRITTEN = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _ENTITIES = {"&quot;": '"', "&apos;": "'", "&nbsp;": " ", "&lt;": "\n<\n", "&gt;": "\n>\n"}
 
