@@ -20,7 +20,7 @@ _ABSENT = "–"
 def scores_table(
     scores: Mapping[str, Scores],
     split: str,
-    detailed: Sequence[str] = ("sft", "fpo"),
+    detailed: Sequence[str] = ("sft", "fpo", "model"),
     metrics: Mapping[str, Sequence[str]] = MAIN_METRICS,
 ) -> str:
     """Rows of task and metric, columns of systems, in percent; ready to print.
