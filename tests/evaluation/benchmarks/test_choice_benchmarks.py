@@ -49,30 +49,30 @@ def question(number: int = 0, answer: str = "B", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "strict", "blank_is_right", "first_word"),
+    ("answer", "strict", "lenient", "pieces_agree"),
     [
         ("(B)", 1, 1, 1),
         ("b", 1, 1, 1),
         ("B. a bag", 1, 1, 1),
         ("</evi>(B) a bag", 1, 1, 1),
-        ("The answer is (B)", 1, 1, 0),
-        ("Best option: (B)", 1, 1, 0),
-        ("", 0, 1, 0),
-        ("   ", 0, 1, 0),
-        ("</evi>", 0, 1, 0),
+        ("The answer is (B)", 0, 1, 0),
+        ("Best option: (B)", 0, 1, 0),
+        ("", 0, 0, 1),
+        ("   ", 0, 0, 1),
+        ("</evi>", 0, 0, 1),
         ("(", 0, 0, 1),
         ("(A)", 0, 0, 0),
         ("no idea", 0, 0, 0),
     ],
 )
 def test_what_mvbench_makes_of_an_answer(
-    answer: str, strict: int, blank_is_right: int, first_word: int, tmp_path: Path
+    answer: str, strict: int, lenient: int, pieces_agree: int, tmp_path: Path
 ) -> None:
     path = mvbench(tmp_path, answer)
     wanted = {
         MVBenchRules(): strict,
-        MVBenchRules(blank_is_right=True): blank_is_right,
-        MVBenchRules(first_word=True): first_word,
+        MVBenchRules(first_word=False): lenient,
+        MVBenchRules(pieces_agree=True): pieces_agree,
     }
     for rules, share in wanted.items():
         assert score("mvbench", path, rules=rules).metrics == {"task": 100.0 * share, "Total": 100.0 * share}
@@ -100,12 +100,12 @@ def test_what_video_mme_makes_of_an_answer(
     answer: str, letter: str | None, capital: str | None, tmp_path: Path
 ) -> None:
     path = dumped(tmp_path / "p.json", [question(a=answer), question(1, a="(A)")])
-    for rules, found in ((VideoMMERules(), letter), (VideoMMERules(first_capital=True), capital)):
+    for rules, found in ((VideoMMERules(first_capital=False), letter), (VideoMMERules(), capital)):
         result = score("video-mme", path, rules=rules)
         assert result.metrics["all"] == 50.0 * (found == "B")
         assert result.counts.unparsed == (found is None)
     leaving = score("video-mme", path, rules=VideoMMERules(unread_leave=True))
-    assert leaving.metrics["all"] == (0.0 if letter is None else 50.0)
+    assert leaving.metrics["all"] == (0.0 if capital is None else 50.0 * (capital == "B"))
 
 
 @pytest.mark.parametrize("name", ["mvbench", "video-mme"])

@@ -35,14 +35,14 @@ class MVBenchRules:
     """How an answer is judged.
 
     Attributes:
-        first_word: by its first word, which must be part of the true option's or hold it; else by its letter.
-        blank_is_right: an answer without a word is right.
+        first_word: only its first word may name the option, as in MVBench's own script; else all of it may.
+        pieces_agree: a first word that is part of the true option's, or holds it, is right: so is a blank.
         refuses_surplus: whether predictions given twice, or of no question, are an error.
         decimals: that figures are rounded to; None for none.
     """
 
-    first_word: bool = False
-    blank_is_right: bool = False
+    first_word: bool = True
+    pieces_agree: bool = False
     refuses_surplus: bool = True
     decimals: int | None = None
 
@@ -87,22 +87,13 @@ def _notes(answers: Answers, tasks: int) -> Iterator[str]:
 
 
 def _judged(item: Item, rules: MVBenchRules) -> Judged:
-    answer = item.answer or ""
-    option = _option(answer)
     if item.answer is None:
-        is_right = False
-    elif _is_blank(answer, rules):
-        is_right = rules.blank_is_right
-    elif rules.first_word:
-        is_right = first_words_agree(answer, item.truth)
-    else:
-        is_right = option is not None and option == _option(item.truth)
-    return Judged(item, option is not None, is_right)
-
-
-def _is_blank(answer: str, rules: MVBenchRules) -> bool:
-    looked_at = first_word(answer).replace(".", "") if rules.first_word else "".join(halves(answer))
-    return not looked_at.strip()
+        return Judged(item, is_read=False, is_right=False)
+    if rules.pieces_agree:
+        said = first_word(item.answer).replace(".", "")
+        return Judged(item, bool(said.strip()), first_words_agree(item.answer, item.truth))
+    option = _option(first_word(item.answer) if rules.first_word else item.answer)
+    return Judged(item, option is not None, option is not None and option == _option(item.truth))
 
 
 def _option(text: str) -> int | None:
@@ -139,24 +130,19 @@ BENCHMARK: Benchmark[Answers, MVBenchRules] = Benchmark(
     read=read,
     score=score,
     protocols={
-        "strict": Protocol(MVBenchRules(), "the option that an answer names by its letter; else wrong"),
+        "strict": Protocol(MVBenchRules(), "the option whose letter the first word names; else wrong"),
+        "lenient": Protocol(MVBenchRules(first_word=False), "the option that any words of an answer name"),
         "official": Protocol(
-            MVBenchRules(first_word=True, blank_is_right=True, refuses_surplus=False, decimals=2),
+            MVBenchRules(pieces_agree=True, refuses_surplus=False, decimals=2),
             "the D²VLM authors' script accepts a first word that is part of the true option's or holds it",
         ),
     },
     traps=(
         Trap(
-            MVBenchRules(blank_is_right=True),
+            MVBenchRules(pieces_agree=True),
             "a blank answer is part of every option, so it counts as right",
             "official",
             2,
-        ),
-        Trap(
-            MVBenchRules(first_word=True),
-            "only the first word of an answer is looked at, so 'The answer is (B)' is wrong and any piece of "
-            "'(b)' is right",
-            "official",
         ),
     ),
     truth="carried",

@@ -37,14 +37,14 @@ class VideoMMERules:
     """How an answer is judged.
 
     Attributes:
-        first_capital: it names the first capital A to D before its first full stop; else the option whose
-            letter, or whose words, it says.
+        first_capital: it names the first capital A to D before its first full stop, as the benchmark's script
+            has it; else the option whose letter, in any form, or whose words it says.
         unread_leave: an answer that names none leaves the denominator; else it is wrong.
         refuses_surplus: whether predictions given twice, or of no question, are an error.
         decimals: that figures are rounded to; None for none.
     """
 
-    first_capital: bool = False
+    first_capital: bool = True
     unread_leave: bool = False
     refuses_surplus: bool = True
     decimals: int | None = None
@@ -150,23 +150,19 @@ BENCHMARK: Benchmark[Answers, VideoMMERules] = Benchmark(
     read=read,
     score=score,
     protocols={
-        "strict": Protocol(VideoMMERules(), "the option that an answer names by letter or words; else wrong"),
+        "strict": Protocol(VideoMMERules(), "the first capital A to D of an answer; every question counts"),
+        "lenient": Protocol(
+            VideoMMERules(first_capital=False), "the option that an answer names by any letter, or by words"
+        ),
         "official": Protocol(
-            VideoMMERules(first_capital=True, unread_leave=True, refuses_surplus=False, decimals=1),
-            "the D²VLM authors' script takes the first capital A to D and leaves out answers without one",
+            VideoMMERules(unread_leave=True, refuses_surplus=False, decimals=1),
+            "the D²VLM authors' script leaves out answers without a capital A to D",
         ),
     },
     traps=(
         Trap(
             VideoMMERules(unread_leave=True),
             "answers that name no option leave the denominator",
-            "official",
-            3,
-        ),
-        Trap(
-            VideoMMERules(first_capital=True),
-            "the first capital A to D before the first full stop is the answer, so 'b' is none and 'A dog: "
-            "C' is A (a missing comma fuses two of the prefixes that are removed first)",
             "official",
             3,
         ),
