@@ -10,7 +10,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.score_loops_captions import cider
+from benchmarks.score_loops_dense import cider
 
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9)
 Span = Sequence[float]
@@ -83,5 +83,5 @@ def mean_cider(pairs: Sequence[tuple[str, str]]) -> float:
     """CIDEr-D of one video at one threshold."""
     if not pairs:
         return 0.0
-    scores = cider([[reference] for reference, _ in pairs], [caption for _, caption in pairs])
+    scores = cider([(caption.split(), reference.split()) for reference, caption in pairs])
     return sum(scores) / len(scores)
