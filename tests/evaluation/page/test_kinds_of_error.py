@@ -27,7 +27,7 @@ def test_an_interval_is_too_long_too_short_or_elsewhere(said: list[Span], kind: 
     assert kinds("tvg", [(2, 6)], said) == (kind,)
 
 
-def test_evidence_elsewhere_is_told_only_where_the_answer_is_in_place() -> None:
+def test_evidence_that_is_off_is_told_only_where_the_answer_is_in_place() -> None:
     assert kinds("tvg", [(2, 6)], [(2, 6)], evidence=[(8, 9)]) == (Kind.WRONG_EVIDENCE,)
     assert kinds("tvg", [(2, 6)], [(7, 9)], evidence=[(8, 9)]) == (Kind.WRONG_PLACE,)
 

@@ -33,7 +33,7 @@ class Kind(StrEnum):
     WRONG_OPTION = "wrong option"
     WRONG_ANSWER = "wrong answer"
     OTHER_WORDS = "other words"
-    WRONG_EVIDENCE = "right answer, evidence elsewhere"
+    WRONG_EVIDENCE = "right answer, evidence off"
     RIGHT = "right"
 
 

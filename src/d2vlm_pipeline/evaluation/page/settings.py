@@ -8,7 +8,7 @@ from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.page.blocks import Facts
 from d2vlm_pipeline.evaluation.reading import PARSER_VERSION
-from d2vlm_pipeline.timeline import Prediction
+from d2vlm_pipeline.timeline import ModelRef, Prediction
 
 _SEVERAL = 4
 
@@ -57,13 +57,22 @@ def _made_alike(records: Mapping[str, AnswerRecord]) -> Iterator[Facts]:
 
 def _made_by(predictions: Sequence[Prediction]) -> Iterator[str]:
     """Everything that answers of one system were made with; what differs from answer to answer by number."""
-    yield f"model: {_values([said.model.model_dump(exclude_none=True) for said in predictions])}"
+    yield f"model: {_values([_model(said.model) for said in predictions])}"
     for key in sorted({key for said in predictions for key in said.decoding}):
         yield f"{key}: {_values([said.decoding.get(key) for said in predictions])}"
     yield f"seed: {_values([said.seed for said in predictions])}"
     clocks = {said.timebase_digest for said in predictions} - {""}
     if clocks:
         yield f"time bases: {len(clocks)}, of {len({said.video for said in predictions})} clips"
+
+
+def _model(ref: ModelRef) -> str:
+    named = [
+        ref.name,
+        *([f"version {ref.version}"] if ref.version else []),
+        *([ref.alias] if ref.alias else []),
+    ]
+    return f"{', '.join(named)}, {ref.digest}"
 
 
 def _values(values: Sequence[object]) -> str:
