@@ -320,3 +320,13 @@ def test_intervals_of_sentences_take_one_reference_set(tmp_path: Path) -> None:
     truth = truth_file(tmp_path, TRUTH)
     with pytest.raises(UserError, match="one reference set"):
         BENCHMARK.read(Files(tmp_path / "said.json", (truth, truth)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_time_however_large_makes_a_figure_that_is_no_number(tmp_path: Path) -> None:
+    huge = 1e308
+    odd = [(-huge, huge, "x"), (huge, -huge, "y"), (5.0, 5.0, "z")]
+    told = {"v_a": [*odd, (-5.0, 10.0, "A man opens a door.")]}
+    result = scored(tmp_path, told, OFFICIAL)
+    assert json.dumps(result.metrics, allow_nan=False)
+    assert figure(result, "Recall", "1") == pytest.approx(100 / 3)

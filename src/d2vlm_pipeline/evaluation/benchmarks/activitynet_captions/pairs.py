@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from d2vlm_pipeline.evaluation.overlap import Floats, harmonic_mean, one_to_one
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.number[Any])
 
 _SLACK = 1e-9  # as in `overlap.reaches`: the last bit of a division decides nothing
 _PAD_S = 1e-8
@@ -91,7 +92,7 @@ class Pairs:
         ends = np.cumsum(self.said.count_V * self.true.count_V).tolist()
         return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def matrix(self, values_N: Floats, video: int) -> Floats:
+    def matrix(self, values_N: NDArray[Number], video: int) -> NDArray[Number]:
         """Values of a video's pairs, [P, G]."""
         return values_N[self.block_V[video]].reshape(self.said.count_V[video], self.true.count_V[video])
 
@@ -113,10 +114,11 @@ class Pairs:
         rival_N = (self._hits(hit_N, self.said_N, self.said) > 1) | (
             self._hits(hit_N, self.true_N, self.true) > 1
         )
-        for video in np.unique(self.said.video_M[self.said_N[hit_N & rival_N]]):
-            # Only where something is met twice is there anything to assign.
+        hitting_N = np.where(hit_N, close_N, -1.0)
+        # Only where something is met twice is there anything to assign.
+        for video in np.unique(self.said.video_M[self.said_N[hit_N & rival_N]]).tolist():
             block = self.block_V[video]
-            hit_PG = self.matrix(np.where(hit_N, close_N, -1.0), video)
+            hit_PG = self.matrix(hitting_N, video)
             chosen_PG = np.zeros(hit_PG.shape, dtype=bool)
             for pair in one_to_one(hit_PG, threshold + slack):
                 chosen_PG[pair] = True
@@ -136,12 +138,11 @@ class Pairs:
 
 def padded_iou(start_N: Floats, end_N: Floats, true_start_N: Floats, true_end_N: Floats) -> Floats:
     """IoU [N] as densevid_eval and SODA have it: 1e-8 s more than the smaller of hull and sum of lengths."""
-    common_N = np.maximum(np.minimum(end_N, true_end_N) - np.maximum(start_N, true_start_N), 0.0)
-    hull_N = np.maximum(end_N, true_end_N) - np.minimum(start_N, true_start_N)
-    lengths_N = end_N - start_N + true_end_N - true_start_N
-    union_N = np.minimum(hull_N, lengths_N) + _PAD_S
-    # The scripts would divide by nothing where two backward intervals make a union of -1e-8 s.
-    return np.divide(common_N, union_N, out=np.zeros_like(union_N), where=(common_N > 0) & (union_N != 0))
+    with np.errstate(over="ignore"):  # what has no difference meets nothing
+        common_N = np.maximum(np.minimum(end_N, true_end_N) - np.maximum(start_N, true_start_N), 0.0)
+        hull_N = np.maximum(end_N, true_end_N) - np.minimum(start_N, true_start_N)
+        union_N = np.minimum(hull_N, end_N - start_N + true_end_N - true_start_N) + _PAD_S
+    return np.divide(common_N, union_N, out=np.zeros_like(union_N), where=common_N > 0)
 
 
 def best_shares(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.pairs import Mask, Pairs, Side
+from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.pairs import Ints, Mask, Pairs, Side
 from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.records import TIOUS, Rules
 from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.words import Words
 from d2vlm_pipeline.evaluation.captions import shared_meteor
@@ -18,6 +20,9 @@ from d2vlm_pipeline.evaluation.captions.soda import (
     soda_d,
 )
 from d2vlm_pipeline.evaluation.overlap import Floats
+
+Cells = tuple[NDArray[Any], ...]
+"""Rows and columns of a video's pairs, in order of time."""
 
 PARTS = ("precision", "recall", "f1")
 WITH_SENTENCES = ("SODA_c", "SODA_a")
@@ -47,7 +52,7 @@ def _of_set(pairs: Pairs, words: Words, rules: Rules, meteor: bool, several: boo
     iou = [pairs.matrix(pairs.iou_N, video)[cell] for video, cell in enumerate(cells)]
     found = {}
     if meteor:
-        score_N = _caption_scores(pairs, words, rules)
+        score_N = _caption_scores(pairs, _wanted(pairs, cells, iou, rules), words, rules)
         score = [pairs.matrix(score_N, video)[cell] for video, cell in enumerate(cells)]
         matching = matched_as_published if rules.story_border else matched_in_order
         found = {"SODA_c": soda_c(iou, score), "SODA_a": soda_a(iou, score, TIOUS, matching)}
@@ -76,10 +81,26 @@ def _as_filed(side: Side) -> list[list[int]]:
     return [list(range(count)) for count in side.count_V.tolist()]
 
 
-def _caption_scores(pairs: Pairs, words: Words, rules: Rules) -> Floats:
+def _wanted(pairs: Pairs, cells: Sequence[Cells], iou: Sequence[Floats], rules: Rules) -> Ints:
+    """Pairs whose caption score can count: those that overlap, and at the border maybe others."""
+    number_N = np.arange(len(pairs.iou_N))
+    wanted = [number_N[:0]]
+    for video, (cell, iou_PG) in enumerate(zip(cells, iou, strict=True)):
+        wanted_PG = iou_PG > 0
+        if rules.story_border:
+            wanted_PG[:1] = True
+            wanted_PG[:, :1] = True
+        wanted.append(pairs.matrix(number_N, video)[cell][wanted_PG])
+    return np.concatenate(wanted)
+
+
+def _caption_scores(pairs: Pairs, wanted: Ints, words: Words, rules: Rules) -> Floats:
+    """METEOR [N] of the pairs wanted, 0 for all others."""
     said = words.tokens(pairs.said.texts, rules.ascii_only)
     true = words.tokens(pairs.true.texts, rules.ascii_only)
-    captions = [said[place] for place in pairs.said_N]
-    events = [true[place] for place in pairs.true_N]
+    captions = [said[place] for place in pairs.said_N[wanted].tolist()]
+    events = [true[place] for place in pairs.true_N[wanted].tolist()]
     references, candidates = (captions, events) if rules.story_exchanged else (events, captions)
-    return shared_meteor().score([[text] for text in references], candidates)[0]
+    score_N = np.zeros(len(pairs.iou_N))
+    score_N[wanted] = shared_meteor().score([[text] for text in references], candidates)[0]
+    return score_N
