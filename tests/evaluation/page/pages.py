@@ -59,5 +59,5 @@ def page(of: RunMaterial | None = None, count: int = 60) -> Page:
     judged, chosen = judge_answers(of, count)
     green = np.zeros((6, 8, 8, 3), dtype=np.uint8)
     green[..., 1] = 200
-    films = {video: film(green, 20) for video in sorted(of.durations)[1:]}
+    films = {video: film(green, 0.25) for video in sorted(of.durations)[1:]}
     return run_page(of, judged, chosen, films, {sorted(of.durations)[0]: "the file is gone"})

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +12,18 @@ from d2vlm_pipeline.timeline import SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, DecodePool, VideoError, VideoRow
 from d2vlm_pipeline.video.worker import Job
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 CELLS = 10
 """Frames in a row."""
 
-_HEIGHT_PX = 84
+MOST_BYTES = 36_000
+"""Of one row, before it is written as text: 120 of them are six megabytes of a page."""
+
 _DECODED_PX = 112
-_QUALITY = 70
+# Height in pixels and quality, until a row is small enough; the last is taken as it comes.
+_FINENESS = ((84, 70), (84, 45), (60, 45), (42, 30))
 # Frames are looked for this many times as densely as they are shown, so that one lies near a cell's middle.
 _DENSITY = 2
 
@@ -38,21 +45,34 @@ def films_of(
             assert frames_THWC is not None and reply.timebase is not None and row.duration_s is not None
             middles_s = (np.arange(CELLS) + 0.5) * row.duration_s / CELLS
             nearest = np.abs(np.array(reply.timebase.times_s)[:, None] - middles_s).argmin(axis=0)
-            yield row.video, film(frames_THWC[nearest], _width_px(row))
+            yield row.video, film(frames_THWC[nearest], _proportion(row))
 
 
-def film(frames_THWC: np.ndarray, width_px: int) -> Film:
-    """Frames side by side as one WebP picture, each so wide and as high as all rows are."""
+def film(frames_THWC: np.ndarray, proportion: float) -> Film:
+    """Frames side by side as one WebP picture, each `proportion` as wide as high.
+
+    Busy frames are drawn coarser, so that a page of many clips stays small.
+    """
+    for height_px, quality in _FINENESS:
+        row, data = _encoded(frames_THWC, round(height_px * proportion), height_px, quality)
+        if len(data) <= MOST_BYTES:
+            break
+    uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+    return Film(uri=uri, width=row.width, height=row.height)
+
+
+def _encoded(
+    frames_THWC: np.ndarray, width_px: int, height_px: int, quality: int
+) -> tuple["Image.Image", bytes]:
     from PIL import Image
 
-    row = Image.new("RGB", (width_px * len(frames_THWC), _HEIGHT_PX))
+    row = Image.new("RGB", (width_px * len(frames_THWC), height_px))
     for place, frame_HWC in enumerate(frames_THWC):
-        cell = Image.fromarray(frame_HWC).resize((width_px, _HEIGHT_PX), Image.Resampling.LANCZOS)
+        cell = Image.fromarray(frame_HWC).resize((width_px, height_px), Image.Resampling.LANCZOS)
         row.paste(cell, (place * width_px, 0))
     buffer = io.BytesIO()
-    row.save(buffer, format="WEBP", quality=_QUALITY, method=4)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return Film(uri=f"data:image/webp;base64,{data}", width=row.width, height=row.height)
+    row.save(buffer, format="WEBP", quality=quality, method=4)
+    return row, buffer.getvalue()
 
 
 def _job(row: VideoRow, limits: DecodeLimits) -> Job:
@@ -63,8 +83,8 @@ def _job(row: VideoRow, limits: DecodeLimits) -> Job:
     return Job(op="decode", path=row.path, policy=policy, size_px=_DECODED_PX, limits=limits)
 
 
-def _width_px(row: VideoRow) -> int:
-    """Width of a picture at the row's height in the proportions of the video, within reason."""
+def _proportion(row: VideoRow) -> float:
+    """Width over height of the video, within reason."""
     if not row.width or not row.height:
-        return _HEIGHT_PX
-    return min(max(round(_HEIGHT_PX * row.width / row.height), 24), 192)
+        return 1.0
+    return min(max(row.width / row.height, 0.3), 2.4)
