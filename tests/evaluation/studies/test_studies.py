@@ -287,6 +287,7 @@ def test_studies_without_anything_to_study_say_so_and_go_on() -> None:
     studies = run_studies(material(asked=[]), StudiesConfig(), DRAWING)
     for study in studies.values():
         assert study.figures[study.headline].n == 0 and study.figures[study.headline].value is None
+        assert not study.curves
 
 
 def test_only_what_is_configured_runs() -> None:

@@ -48,6 +48,8 @@ def test_half_a_figure_is_refused(values: dict[str, Any]) -> None:
 
 def test_points_out_of_order_and_missing_headlines_are_refused() -> None:
     points = (Point(x=2, y=1, n=1), Point(x=1, y=1, n=1))
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Curve(title="c", x="x", y="y", panel="p", points=())
     with pytest.raises(ValidationError, match="order of x"):
         Curve(title="c", x="x", y="y", panel="p", points=points)
     with pytest.raises(ValidationError, match="no figure other among"):

@@ -101,7 +101,9 @@ def _curves(clips: Sequence[str], confidence_R: Floats, loss_R: Floats, drawing:
             [selective_risks(sure_R, lost_R)[covered], selective_risks(-lost_R, lost_R)[covered]]
         )
 
-    found = drawing.of_statistics(clips, risks) if len(clips) else []
+    if not len(clips):
+        return {}
+    found = drawing.of_statistics(clips, risks)
     halves = found[: len(_COVERAGES)], found[len(_COVERAGES) :]
     titles = {"model": "by confidence", "oracle": "best possible order"}
     return {
@@ -112,7 +114,7 @@ def _curves(clips: Sequence[str], confidence_R: Floats, loss_R: Floats, drawing:
             panel="risk and coverage",
             points=tuple(
                 point_of(round(100.0 * share, 4), risk, int(covered))
-                for share, covered, risk in zip(_COVERAGES, _covered(len(clips)), half, strict=False)
+                for share, covered, risk in zip(_COVERAGES, _covered(len(clips)), half, strict=True)
             ),
         )
         for (name, title), half in zip(titles.items(), halves, strict=True)

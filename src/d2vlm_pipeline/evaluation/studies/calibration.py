@@ -61,9 +61,12 @@ def study_calibration(
         | _errors("ece_iou", "ECE against IoU", judged, expected_R, judged.iou_R, config, drawing)
         | _evidence_figures(fit_on, judge_on, config, drawing)
     )
-    curves = {"before": _curve("before calibration", raw_R, hit_R, config)}
-    if calibrated_R is not None:
-        curves["after"] = _curve("after calibration", calibrated_R, hit_R, config)
+    sides = {"before": raw_R, "after": calibrated_R}
+    curves = {
+        name: _curve(f"{name} calibration", side_R, hit_R, config)
+        for name, side_R in sides.items()
+        if side_R is not None and judged.clips
+    }
     return Study(
         title="Calibration",
         definition=(
@@ -151,14 +154,11 @@ def _errors(
 def _curve(title: str, confidence_R: Floats, hit_R: Floats, config: CalibrationConfig) -> Curve:
     """One point a bin, with the Wilson interval of its share of hits."""
     points = []
-    if len(confidence_R):
-        for sure, right, count in zip(*equal_mass_bins(confidence_R, hit_R, config.bins), strict=True):
-            low, high = _wilson(float(right), float(count))
-            points.append(
-                Point(
-                    x=round(100.0 * sure, 4), y=round(100.0 * right, 4), low=low, high=high, n=round(count)
-                )
-            )
+    for sure, right, count in zip(*equal_mass_bins(confidence_R, hit_R, config.bins), strict=True):
+        low, high = _wilson(float(right), float(count))
+        points.append(
+            Point(x=round(100.0 * sure, 4), y=round(100.0 * right, 4), low=low, high=high, n=round(count))
+        )
     return Curve(
         title=title,
         x="confidence (%)",

@@ -48,7 +48,7 @@ class Point(StrictModel):
 
 
 class Curve(StrictModel):
-    """Points by rising x.
+    """Points by rising x; where nothing was there to measure there is no curve.
 
     Attributes:
         title: for the legend.
@@ -62,7 +62,7 @@ class Curve(StrictModel):
     y: str
     panel: str
     diagonal: bool = False
-    points: tuple[Point, ...]
+    points: tuple[Point, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

@@ -54,7 +54,8 @@ def study_robustness(
             for share in config.shares
         }
         figures |= _losses(name, words, clips, clean_R, spoiled, drawing)
-        curves[name] = _curve(words, clips, {0.0: clean_R} | spoiled, drawing)
+        if clips:
+            curves[name] = _curve(words, clips, {0.0: clean_R} | spoiled, drawing)
     return Study(
         title="Lost and noisy frames",
         definition=(
@@ -92,9 +93,7 @@ def _losses(
 
 def _curve(words: str, clips: Sequence[str], right: dict[float, Floats], drawing: Drawing) -> Curve:
     points = [
-        mean_point(round(100.0 * share, 4), clips, right_R, drawing)
-        for share, right_R in right.items()
-        if len(clips)
+        mean_point(round(100.0 * share, 4), clips, right_R, drawing) for share, right_R in right.items()
     ]
     return Curve(
         title=f"frames {words}",
