@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation.benchmarks import find_benchmark
-from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions import BENCHMARK, scoring
+from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions import BENCHMARK, scoring, sentences, story
 from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.records import (
     OFFICIAL,
     STRICT,
@@ -221,6 +222,7 @@ BAD_ENTRIES = {
     '{"results": {"v_a": [{"sentence": "x", "timestamp": [1, true]}]}}': "expected a number",
     '{"results": {"v_a": [], "v_a": []}}': "the key 'v_a' is written more than once",
     '{"results": {"v_a": [': ":1: not JSON",
+    '{"v_a": [{"sentence": "x", "timestamp": [1, 2]}]}': "'v_a': neither dense captions under 'results' nor",
     "": "the file is empty",
 }
 
@@ -330,3 +332,46 @@ def test_no_time_however_large_makes_a_figure_that_is_no_number(tmp_path: Path) 
     result = scored(tmp_path, told, OFFICIAL)
     assert json.dumps(result.metrics, allow_nan=False)
     assert figure(result, "Recall", "1") == pytest.approx(100 / 3)
+
+
+class StandIn:
+    """METEOR that gives 1 where the caption is no longer than its reference; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def score(
+        self,
+        references: Sequence[Sequence[str]],
+        candidates: Sequence[str],
+        groups: Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        pairs = [(said, texts[0]) for said, texts in zip(candidates, references, strict=True)]
+        self.asked += pairs if groups is None else []
+        scores = [float(len(said) <= len(true)) for said, true in pairs]
+        return np.array(scores), np.zeros(max(groups or [0]) + 1)
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    meteor = StandIn()
+    monkeypatch.setattr(scoring, "meteor_unavailable", lambda: None)
+    for module in (story, sentences):
+        monkeypatch.setattr(module, "shared_meteor", lambda: meteor)
+    return meteor
+
+
+def test_the_reference_is_what_is_true_but_in_the_published_story_what_is_said(
+    tmp_path: Path, standin: StandIn
+) -> None:
+    told = {"v_c": [(0.0, 50.0, "Children build.")]}
+    truth = {"v_c": TRUTH["v_c"]}
+    assert figure(scored(tmp_path, told, STRICT, [truth]), "SODA_c", "f1") == 100
+    assert standin.asked == [("children build", "children build a castle of sand")]
+    assert figure(scored(tmp_path, told, OFFICIAL, [truth]), "SODA_c", "f1") == 0
+    assert standin.asked[1:] == [("children build a castle of sand", "children build")]
+
+
+def test_captions_whose_score_cannot_count_are_not_asked_about(tmp_path: Path, standin: StandIn) -> None:
+    scored(tmp_path, TRUTH)
+    assert len(standin.asked) == 3 + 4 + 1  # of v_a, no two overlap; of v_b all four pairs do

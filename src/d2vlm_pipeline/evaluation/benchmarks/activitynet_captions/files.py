@@ -27,7 +27,7 @@ def read(files: Files) -> Material:
     found = load_json(files.predictions).value
     if isinstance(found, dict) and _RESULTS in found:
         return _dense(files)
-    return _grounding(files)
+    return _grounding(files, listed=isinstance(found, list))
 
 
 def read_references(path: Path) -> dict[str, Captions]:
@@ -73,7 +73,7 @@ def _true(row: Row) -> Captions:
     return Captions(spans, sentences, row.place, duration_s)
 
 
-def _grounding(files: Files) -> Grounding:
+def _grounding(files: Files, listed: bool) -> Grounding:
     if len(files.truths) != 1:
         raise UserError(f"{files.predictions}: intervals of queries take one reference set; give one")
     references = read_references(files.truths[0])
@@ -82,16 +82,17 @@ def _grounding(files: Files) -> Grounding:
         for video, captions in references.items()
         for number, (span, text) in enumerate(zip(captions.spans, captions.texts, strict=True))
     )
-    return Grounding(asked, tuple(_said(files.predictions, references)))
-
-
-def _said(path: Path, references: Mapping[str, Captions]) -> list[Said]:
-    listed = isinstance(load_json(path).value, list)
+    rows = load_list(files.predictions) if listed else load_object(files.predictions)
     taken: dict[tuple[str, str], int] = {}
-    return [_entry(row, references, taken) for row in (load_list(path) if listed else load_object(path))]
+    return Grounding(asked, tuple(_entry(row, references, taken) for row in rows))
 
 
 def _entry(row: Row, references: Mapping[str, Captions], taken: dict[tuple[str, str], int]) -> Said:
+    if not isinstance(row.value, dict):
+        raise row.error(
+            f"neither dense captions under {_RESULTS!r} nor an interval of a sentence",
+            "give one of these forms",
+        )
     named = row["video" if row.has("video") else "vid"].text
     video = f"v_{named}" if named not in references and f"v_{named}" in references else named
     if row.has("sentence_id"):
