@@ -21,7 +21,7 @@ def lead(scores: SystemScores, system: str, systems: Sequence[str], models: Sequ
             others = [
                 score
                 for name in systems
-                if name not in models and (score := _find(scores, name, split, task)) is not None
+                if name not in (system, *models) and (score := _find(scores, name, split, task)) is not None
             ]
             if own is None or not others:
                 continue

@@ -72,8 +72,9 @@ class RunMaterial:
 
     def of_task(self, task: str) -> Systems:
         """Pairs of one task of the models and of the task's best baseline."""
-        best = best_baseline(self.scores, self.systems, self.models, task)
-        shown = [name for name in self.systems if name in (*self.models, best)]
+        looked_at = (self.system, *self.models)
+        best = best_baseline(self.scores, self.systems, looked_at, task)
+        shown = [name for name in self.systems if name in (*looked_at, best)]
         return {name: [p for p in self.pairs[name] if p.sample.task == task] for name in shown}
 
 
