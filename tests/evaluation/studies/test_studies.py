@@ -69,16 +69,27 @@ def test_a_model_that_reads_its_evidence_changes_its_answers_without_it() -> Non
     assert study.notes[0].startswith(f"24 of {len(ASKED)} answers: 8 name no evidence, 0 so much of it that")
 
 
+def shortfalls(study: Study) -> list[str]:
+    return Studies(
+        schema=1, system="fpo", model="", splits=(), confidence=0.95, resamples=9, studies={"x": study}
+    ).shortfalls
+
+
 @pytest.mark.parametrize("read", [off_nothing, off_the_rest])
 def test_a_planted_model_that_ignores_its_evidence_is_caught(read: Read) -> None:
     study = faithfulness(read, sees_event=False)
     assert value(study, "difference") <= 0.0
-    record = Studies(
-        schema=1, system="fpo", model="", splits=(), confidence=0.95, resamples=9, studies={"x": study}
-    )
-    (line,) = record.shortfalls
-    assert line.startswith("Faithfulness: ") and line.endswith("15 are required")
-    assert not record.model_copy(update={"studies": {"x": faithfulness(off_evidence)}}).shortfalls
+    for line in (short := shortfalls(study)):
+        assert line.startswith("Faithfulness: ") and line.endswith("15 are required")
+    assert len(short) == 2 and not shortfalls(faithfulness(off_evidence))
+
+
+def test_one_that_finds_its_evidence_and_then_ignores_it_is_caught_too() -> None:
+    study = faithfulness(off_nothing)
+    assert value(study, "difference_tvg") == 100.0 and value(study, "difference") > 15.0
+    assert value(study, "difference_options") == 0.0
+    (line,) = shortfalls(study)
+    assert "of questions with options: 0 points, 15 are required" in line
 
 
 def test_a_model_that_looks_elsewhere_changes_its_answers_when_that_is_masked() -> None:

@@ -33,7 +33,7 @@ class FaithfulnessConfig(StrictModel):
 
     Attributes:
         clips: how many held-out clips are asked about, a seeded draw.
-        required_points: how much more often answers must change.
+        required_points: how much more often answers must change, all of them and those with options.
     """
 
     clips: PositiveInt = 48

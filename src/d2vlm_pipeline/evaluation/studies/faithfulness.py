@@ -147,9 +147,11 @@ def masking_figures(
         "others_masked": mean_figure(
             "answers changed by masking as many other frames", clips.tolist(), other_R, drawing
         ),
+        # A model that finds events but chooses without looking would be carried by its groundings.
         "difference_options": difference(
-            "difference, questions with options",
+            "the same, of questions with options",
             [row for row in everything if cases[row].sample.options is not None],
+            required_points,
         ),
     }
     for task in sorted({case.sample.task for case in cases}):
