@@ -21,7 +21,7 @@ _A = "['’]"
 _H = "[-\u058a\u2010\u2011]"
 """A hyphen."""
 _WORD = f"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)*"
-_ELISION = f"(?:[dDoOlL]{_A}(?={_L}))?"
+_ELISION = f"(?:[dDoOlL]{_A}(?={_LD}{_LD}))?"
 _CLITIC = "(?i:[msd]|re|ve|ll)"
 _NUMBER = r"(?:\d*(?:[.:,⁄٫٬]\d+)+|\d+)"
 _PART = f"[A-Za-z\\d]+(?:{_H}[A-Za-z]+)*"
@@ -74,10 +74,10 @@ class _Rule:
 
 _RULES = (
     _Rule("dashes, dots, quotes", r"-{2,4}|\.{3,5}|(?:\. ){2,4}\.|''|``", shown=False),
-    _Rule("tag", r"</?[A-Za-z][\w.:-]*(?:\s[^<>]*|\s*/\s*)?>|<!--[^<>]*?-->"),
+    _Rule("tag", r"<[A-Za-z][A-Za-z\d_.:-]*(?: [^<>\n]*)?/?>|</[A-Za-z][A-Za-z\d_.:-]* *>|<!--[^<>\n]*-->"),
     _Rule("fused", "(?i:cannot|gonna|gotta|lemme|gimme|wanna)", split=3),
     _Rule("'tis", "'(?i:t)", before="(?i:is|was)"),
-    _Rule("do n't", "[A-Za-z]+", before=f"(?i:n{_A}t)"),
+    _Rule("do n't", "[A-Za-z]*[A-MO-Za-mo-z]", before=f"(?i:n{_A}t)"),
     _Rule("n't", f"(?i:n{_A}t)"),
     _Rule("it 's", _WORD, before=f"{_A}{_CLITIC}(?:[^A-Za-z]|$)"),
     _Rule("'s", f"{_A}{_CLITIC}", before="(?:[^A-Za-z]|$)"),
@@ -85,15 +85,15 @@ _RULES = (
     _Rule("it 's anywhere", _WORD, before=f"’{_CLITIC}"),
     _Rule("'50", rf"{_A}\d\d", before=r"(?:\s|$)"),
     _Rule("'50s", f"{_A}[2-9]0s"),
-    _Rule("'em", f"(?i:{_A}(?:cause|till?|em|n{_A}|n(?![A-Za-z])))"),
+    _Rule("'em", rf"(?i:{_A}(?:cause|till?|em|n{_A}|n(?![A-Za-z\d.]))|’n)"),
     _Rule("ol'", f"(?i:ol|dunkin|somethin|[dlj]){_A}"),
     _Rule("as one", "(?i:c'est|c'mon|s'mores|e'er|ev'ry)"),
     _Rule("y'all", f"[yY]{_A}", before=_L),
-    _Rule("o'clock", f"[dDoOlL]{_A}{_L}{_LD}+"),
+    _Rule("o'clock", f"[dDoOlL]{_A}{_LD}{_LD}+"),
     _Rule("N'Djamena", f"[A-HJ-XZn]{_A}{_L}{_L}+"),
     _Rule("ma'am", f"{_L}+[aeiouyAEIOUY]{_A}[aeiouAEIOU]{_L}*"),
     _Rule("url", r"(?i:https?)://[^\s\"<>|(){}]+[^\s\"<>|.!?(){},-]"),
-    _Rule("address", r"(?:mailto:)?[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*"),
+    _Rule("address", r"(?:mailto:)?[A-Za-z\d][^\s\"<>|()]{0,64}@[^\s\"<|()@.]+(?:\.[^\s\"<|()@.]+)*"),
     _Rule("handle", "@[A-Za-z_][A-Za-z0-9_]*"),
     _Rule("tag of a post", f"#{_L}+"),
     _Rule("etc.", r"(?i:etc)\.", before="[A-Za-z]"),
@@ -119,7 +119,7 @@ _RULES = (
     _Rule("hyphen with acronym", rf"(?:{_LD}+{_H})+[A-Za-z](?:\.[A-Za-z])+\."),
     _Rule("smiley", r"[<>]?[:;=]['o*-]?[(){@|\[\]\\DPdp](?![A-Za-z0-9])|\^_\^|-_-|[oO]_[oO]"),
     _Rule("company", "[A-Z]+(?:&[A-Z]+)+"),
-    _Rule("dollars", r"(?:US|HK|NZ|[ACMRS])\$"),
+    _Rule("dollars", r"[A-Z]{1,3}\$|[cCfF]#|[cC]\+\+"),
     _Rule("sign again and again", r"[!?]+|<<|>>|-{5,}|_+|\*+|#+|@+"),
 )
 
