@@ -50,6 +50,8 @@ def test_the_run_goes_on_to_a_champion_and_a_report(damaged_run: Project) -> Non
     assert set(damaged_run.report("studies.json")["studies"]) == set(StudiesConfig().run)
     page = (damaged_run.data / "08_reporting" / "report.html").read_text(encoding="utf-8")
     assert "What fpo answers" in page and "data:image/webp;base64," in page
+    assert "prompt: " in page, "how the answers were made stands at its foot"
+    assert list(damaged_run.root.glob("mlruns/**/artifacts/report/report.html")), "logged to MLflow"
 
 
 def test_the_champion_answers_on_the_command_line(
