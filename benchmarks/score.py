@@ -27,6 +27,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "conformance"
 
 PARTS: dict[str, str] = {
     "dense": "benchmarks.score_dense:contests",
+    "etbench": "benchmarks.score_etbench:contests",
     "qvhighlights": "benchmarks.score_qvhighlights:contests",
     "youcook2": "benchmarks.score_youcook2:contests",
 }

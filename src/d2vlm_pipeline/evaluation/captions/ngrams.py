@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,20 +34,23 @@ class NGrams:
 
 def count_ngrams(texts: Sequence[str]) -> tuple[NGrams, Ints]:
     """Counts of the distinct texts, and the row of each text given."""
-    row: dict[str, int] = {}
-    rows_N = np.array([row.setdefault(text, len(row)) for text in texts], dtype=np.int64)
-    return _count(list(row)), rows_N
+    distinct, rows_N = numbered(texts)
+    return _count(distinct), rows_N
+
+
+def numbered(words: Sequence[str]) -> tuple[list[str], Ints]:
+    """Distinct words in the order in which they come, and the number of each word given."""
+    distinct = list(dict.fromkeys(words))
+    number = dict(zip(distinct, range(len(distinct)), strict=True))
+    return distinct, np.fromiter(map(number.__getitem__, words), dtype=np.int64, count=len(words))
 
 
 def _count(texts: Sequence[str]) -> NGrams:
     from scipy.sparse import csr_array
 
-    vocabulary: dict[str, int] = {}
     split = [text.split() for text in texts]
     words_T = np.array([len(words) for words in split], dtype=np.int64)
-    word_W = np.array(
-        [vocabulary.setdefault(word, len(vocabulary)) for words in split for word in words], dtype=np.int64
-    )
+    vocabulary, word_W = numbered(list(chain.from_iterable(split)))
     text_W = np.repeat(np.arange(len(texts)), words_T)
     keys, orders, found = [], [], 0
     code_W = np.zeros(len(word_W), dtype=np.int64)

@@ -1,10 +1,11 @@
 """ROUGE-L: the longest common subsequence of a caption and its references."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
-from d2vlm_pipeline.evaluation.captions.ngrams import Ints, flatten
+from d2vlm_pipeline.evaluation.captions.ngrams import Ints, flatten, numbered
 from d2vlm_pipeline.evaluation.overlap import Floats
 
 _BETA = 1.2
@@ -38,14 +39,12 @@ def rouge_l(references: Sequence[Sequence[str]], candidates: Sequence[str]) -> F
 
 def _longest_common(pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints, Ints]:
     """Words of the longest common subsequence, of the first and of the second text of each pair, [P]."""
-    vocabulary: dict[str, int] = {}
-    words = [
-        tuple(
-            np.array([vocabulary.setdefault(word, len(vocabulary)) for word in text.split(" ")])
-            for text in pair
-        )
-        for pair in pairs
-    ]
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    split = [text.split(" ") for text in texts]
+    _, word_W = numbered(list(chain.from_iterable(split)))
+    ends = np.cumsum([len(words) for words in split])
+    coded = dict(zip(texts, np.split(word_W, ends[:-1]), strict=True)) if texts else {}
+    words = [(coded[first], coded[second]) for first, second in pairs]
     first_P = np.array([len(first) for first, _ in words], dtype=np.int64)
     second_P = np.array([len(second) for _, second in words], dtype=np.int64)
     common_P = np.zeros(len(pairs), dtype=np.int64)

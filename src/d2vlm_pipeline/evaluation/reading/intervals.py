@@ -8,7 +8,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from d2vlm_pipeline.evaluation.reading.numbers import HYPHEN, TO, joined_numbers, plain_digits, seconds
+from d2vlm_pipeline.evaluation.reading.numbers import (
+    HYPHEN,
+    HYPHENED,
+    SHORT,
+    TO,
+    TO_BETWEEN,
+    joined_numbers,
+    plain_digits,
+    seconds,
+)
 from d2vlm_pipeline.evaluation.reading.rule import Rule, Span, first_that_applies
 
 END = "</evi>"
@@ -27,9 +36,14 @@ def all_read(times: Sequence[tuple[float | None, float | None]]) -> Spans | None
     return spans if len(spans) == len(times) else None
 
 
-def _joined_by(joint: re.Pattern[str], trim: str = "") -> Callable[[str], Spans | None]:
+def _joined_by(
+    joint: re.Pattern[str], short: re.Pattern[str], trim: str = ""
+) -> Callable[[str], Spans | None]:
     def read(text: str) -> Spans | None:
-        found = [(pair.left, pair.right) for pair in joined_numbers(text, joint)]
+        if len(text) <= SHORT:
+            found: list[tuple[str, str]] = short.findall(text)
+        else:
+            found = [(pair.left, pair.right) for pair in joined_numbers(text, joint)]
         times = [(seconds(left.rstrip(trim)), seconds(right.rstrip(trim))) for left, right in found]
         if not times:
             return None
@@ -49,7 +63,7 @@ def _keyword_sentences(text: str) -> Spans | None:
     return tuple(zip(times_s[::2], times_s[1::2], strict=False)) or None
 
 
-_TO = Rule("to", r"(\d+\.*\d*)\s* to \s*(\d+\.*\d*)", "an interval for each", _joined_by(TO))
+_TO = Rule("to", r"(\d+\.*\d*)\s* to \s*(\d+\.*\d*)", "an interval for each", _joined_by(TO, TO_BETWEEN))
 _SENTENCES = Rule(
     "keyword sentences",
     r"sentences (split at ! ? and line ends) with start, end or happen",
@@ -58,7 +72,7 @@ _SENTENCES = Rule(
 )
 
 ORIGINAL_INTERVALS: tuple[Rule[Spans], ...] = (
-    Rule("hyphen", r"(\d+\.*\d*)\s*-\s*(\d+\.*\d*)", "an interval for each", _joined_by(HYPHEN)),
+    Rule("hyphen", r"(\d+\.*\d*)\s*-\s*(\d+\.*\d*)", "an interval for each", _joined_by(HYPHEN, HYPHENED)),
     _TO,
     _SENTENCES,
 )
@@ -69,7 +83,7 @@ D2VLM_INTERVALS: tuple[Rule[Spans], ...] = (
         "hyphen, dots trimmed",
         r"(\d+\.*\d*)\s*-\s*(\d+\.*\d*), dots behind either number dropped",
         "an interval for each",
-        _joined_by(HYPHEN, "."),
+        _joined_by(HYPHEN, HYPHENED, "."),
     ),
     _TO,
     _SENTENCES,

@@ -17,6 +17,12 @@ LONGEST_S = 1e15
 # Possessive quantifiers keep `re` from trying other splits, none of which could match where this one fails.
 NUMBER = r"\d++\.*+\d*+"
 
+SHORT = 2048
+"""Characters up to which trying every start, which costs the square, is cheaper than the scan."""
+
+HYPHENED = re.compile(rf"({NUMBER})\s*+-\s*+({NUMBER})")
+TO_BETWEEN = re.compile(rf"({NUMBER})\s* to \s*+({NUMBER})")
+
 HYPHEN = re.compile(rf"-\s*+({NUMBER})")
 TO = re.compile(rf" to \s*+({NUMBER})")
 COLON = re.compile(rf":({NUMBER})")

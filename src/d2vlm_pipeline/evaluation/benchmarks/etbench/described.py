@@ -1,7 +1,6 @@
 """What happens when: dvc and slc, events with captions."""
 
 import random
-import string
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,9 @@ from d2vlm_pipeline.evaluation.reading import Described
 _MOST_EVENTS = 1000  # of an answer, in the public scripts
 _TINY = 1e-8
 _SEED = 0
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+Ints = NDArray[np.int64]
+_NOBODY = 1 << 40  # more than all places of events
 # The reference of a caption that found no event: a word that no caption has.
 _NO_EVENT = "z" * 20
 
@@ -33,13 +35,17 @@ class Matches:
     """Captions beside the captions of the events they met, at one threshold after another.
 
     Attributes:
+        said, true: captions, and captions of events (and what stands for an event that was not met).
+        said_M, true_M: places in them of each match.
         group_M: place of the threshold times the videos, and the video.
         met_M: whether the reference is that of an event.
     """
 
-    candidates: tuple[str, ...]
-    references: tuple[str, ...]
-    group_M: NDArray[np.intp]
+    said: tuple[str, ...]
+    true: tuple[str, ...]
+    said_M: Ints
+    true_M: Ints
+    group_M: Ints
     met_M: NDArray[np.bool_]
 
 
@@ -57,8 +63,11 @@ def described_part(
     # A checksum scatters the names as a set does, and always alike.
     videos = [place for place, counts in enumerate(counted) if counts]
     videos.sort(key=lambda place: zlib.crc32(items[place].video.encode()))
-    matches = _matches([items[place] for place in videos], [found[place] for place in videos], rules)
-    for name, values in _caption_metrics(matches, len(videos), rules, tools).items():
+    scores: dict[str, Floats] = {}
+    if videos:
+        matches = _matches([items[place] for place in videos], [found[place] for place in videos], rules)
+        scores = _caption_metrics(matches, len(videos), rules, tools)
+    for name, values in scores.items():
         values_R = np.zeros(len(items))
         values_R[videos] = values
         figures.append(mean_of(name, values_R, counted if rules.captions_parsed_only else None))
@@ -123,44 +132,56 @@ def _above(iou_PG: Floats, rules: ETBenchRules) -> NDArray[np.bool_]:
     return iou_PG[..., None] > np.asarray(THRESHOLDS) if rules.hull_overlap else reaching(iou_PG, rules)
 
 
-def _matches(
-    items: Sequence[Item], found: Sequence[Described], rules: ETBenchRules
-) -> Matches:
-    draw = random.Random(_SEED)
-    candidates: list[str] = []
-    references: list[str] = []
-    groups: list[int] = []
-    met: list[bool] = []
+def _matches(items: Sequence[Item], found: Sequence[Described], rules: ETBenchRules) -> Matches:
     most = _MOST_EVENTS if rules.by_video else None
-    ious = [_overlaps(one.spans[:most], item.truth, rules) for item, one in zip(items, found, strict=True)]
+    said = tuple(caption for one in found for caption in one.captions[:most])
+    true = tuple(caption for item in items for caption in item.captions)
+    blocks, first_said, first_true = [], 0, 0
+    for video, (item, one) in enumerate(zip(items, found, strict=True)):
+        iou_PG = _overlaps(one.spans[:most], item.truth, rules)
+        blocks.append(_hits(iou_PG, rules) + np.array([[0], [video], [first_said], [first_true]]))
+        first_said, first_true = first_said + iou_PG.shape[0], first_true + iou_PG.shape[1]
+    level_M, video_M, said_M, true_M = np.concatenate(blocks, axis=1)
+    order = np.lexsort((said_M, level_M))  # captions stand video by video; a stable sort keeps their events
+    level_M, video_M, said_M, true_M = (each[order] for each in (level_M, video_M, said_M, true_M))
+    met_M = true_M < _NOBODY
+    lonely = _random_letters(int((~met_M).sum())) if rules.random_references else [_NO_EVENT]
+    true_M[~met_M] = len(true) + np.arange((~met_M).sum()) % len(lonely) if lonely else 0
+    return Matches(said, (*true, *lonely), said_M, true_M, level_M * len(items) + video_M, met_M)
+
+
+def _hits(iou_PG: Floats, rules: ETBenchRules) -> Ints:
+    """Threshold, 0, caption and event of each match [4, M]; a caption without event has `_NOBODY`'s."""
     slack = 0.0 if rules.hull_overlap else 1e-9
-    for place, threshold in enumerate(THRESHOLDS):
-        for video, (item, one, iou_PG) in enumerate(zip(items, found, ious, strict=True)):
-            for caption, hits_G in zip(one.captions, iou_PG >= threshold - slack, strict=False):
-                partners = [item.captions[event] for event in np.flatnonzero(hits_G)]
-                met += [True] * len(partners) or [False]
-                references += partners or [_nobody(rules, draw)]
-                candidates += [caption] * max(1, len(partners))
-                groups += [place * len(items) + video] * max(1, len(partners))
-    return Matches(tuple(candidates), tuple(references), np.array(groups, dtype=np.intp), np.array(met, bool))
+    hit_TPG = iou_PG >= np.array(THRESHOLDS)[:, None, None] - slack
+    # One more event for captions without any, behind all others.
+    alone_TP1 = ~hit_TPG.any(axis=-1, keepdims=True)
+    level_M, said_M, true_M = np.nonzero(np.concatenate([hit_TPG, alone_TP1], axis=-1))
+    true_M[true_M == iou_PG.shape[1]] = 2 * _NOBODY
+    return np.stack([level_M, np.zeros_like(level_M), said_M, true_M])
 
 
-def _nobody(rules: ETBenchRules, draw: random.Random) -> str:
-    """What a caption without event is compared with: where the scripts do so, 10 to 20 random letters."""
-    if not rules.random_references:
-        return _NO_EVENT
-    return "".join(draw.choice(string.ascii_lowercase) for _ in range(draw.randint(10, 20)))
+def _random_letters(count: int) -> list[str]:
+    """What captions without event are compared with in the scripts: 10 to 20 random letters each."""
+    draw = random.Random(_SEED)
+    made = []
+    for _ in range(count):
+        length, letters = draw.randint(10, 20), ""
+        while len(letters) < length:  # as `random.choice` draws one of 26, without its calls
+            number = draw.getrandbits(5)
+            letters += _ALPHABET[number] if number < len(_ALPHABET) else ""
+        made.append(letters)
+    return made
 
 
 def _caption_metrics(
     matches: Matches, videos: int, rules: ETBenchRules, tools: CaptionTools
 ) -> dict[str, Floats]:
     """By name, the mean over thresholds of each video's score [V]."""
-    if not videos:
-        return {}
-    said, true = _tokens(matches.candidates, tools), _tokens(matches.references, tools)
+    said_N, true_N = (np.array(_tokens(texts, tools), dtype=object) for texts in (matches.said, matches.true))
+    said, true = said_N[matches.said_M].tolist(), true_N[matches.true_M].tolist()
     count = videos * len(THRESHOLDS)
-    group_M = matches.group_M
+    group_M, groups = matches.group_M, matches.group_M.tolist()
     # Only events are references to a careful reader: a caption without one is like nothing.
     met_M = matches.met_M | rules.random_references
     items_G = np.maximum(np.bincount(group_M, minlength=count), 1)
@@ -168,12 +189,16 @@ def _caption_metrics(
     def by_group(values_M: Floats) -> Floats:
         return np.bincount(group_M, values_M * met_M, count) / items_G
 
-    bleu_G4 = bleu([[text] for text in true], said, group_M.tolist())
+    bleu_G4 = bleu([[text] for text in true], said, groups)
     scores = {f"Bleu_{order}": values_G for order, values_G in enumerate(bleu_G4.T, start=1)}
-    meteor_G = tools.meteor(true, said, group_M.tolist())
+    meteor_G = tools.meteor(true, said, groups)
     if meteor_G is not None:
         scores[METEOR] = meteor_G
-    pairs, pair_M = _distinct(said, true)
+    # Most pairs recur at every threshold.
+    _, first, pair_M = np.unique(
+        matches.said_M * len(true_N) + matches.true_M, return_index=True, return_inverse=True
+    )
+    pairs = [(said[place], true[place]) for place in first]
     scores["ROUGE_L"] = by_group(rouge_l([[t] for _, t in pairs], [s for s, _ in pairs])[pair_M])
     scores["CIDEr"] = by_group(_cider(true, said, group_M, met_M))
     if not rules.captions_parsed_only:
@@ -193,15 +218,8 @@ def _ascii(text: str) -> str:
     return text if text.isascii() else "".join(char if char.isascii() else " " for char in text)
 
 
-def _distinct(said: Sequence[str], true: Sequence[str]) -> tuple[list[tuple[str, str]], NDArray[np.intp]]:
-    """Every pair once, and for each match the place of its pair: most recur at every threshold."""
-    place: dict[tuple[str, str], int] = {}
-    pair_M = [place.setdefault(pair, len(place)) for pair in zip(said, true, strict=True)]
-    return list(place), np.array(pair_M, dtype=np.intp)
-
-
 def _cider(
-    true: Sequence[str], said: Sequence[str], group_M: NDArray[np.intp], met_M: NDArray[np.bool_]
+    true: Sequence[str], said: Sequence[str], group_M: Ints, met_M: NDArray[np.bool_]
 ) -> Floats:
     """CIDEr-D of each match that has a reference, rarity by the references of its group; 0 of the others."""
     values_M = np.zeros(len(said))
@@ -217,5 +235,5 @@ def _similarity(pairs: Sequence[tuple[str, str]], embed: Embed) -> Floats:
     texts = sorted({text for pair in pairs for text in pair})
     row = {text: place for place, text in enumerate(texts)}
     vectors_ND = embed(texts)
-    said, true = ([row[pair[side]] for pair in pairs] for side in (0, 1))
-    return np.asarray((vectors_ND[said] * vectors_ND[true]).sum(axis=1))
+    said_N, true_N = ([row[pair[side]] for pair in pairs] for side in (0, 1))
+    return np.asarray(np.einsum("nd,nd->n", vectors_ND[said_N], vectors_ND[true_N]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,6 +53,18 @@ class Part:
         return next((figure for figure in self.figures if figure.name == name), None)
 
 
+class Rows(NamedTuple):
+    """Whose statistics stand in the rows of a figure: names of questions, and their videos."""
+
+    names: tuple[str, ...]
+    videos: tuple[str, ...]
+
+
+def rows_of(items: Sequence[Item]) -> Rows:
+    """Of questions in their order."""
+    return Rows(tuple(item.name for item in items), tuple(item.video for item in items))
+
+
 def share(sums: Floats) -> Floats:
     """Sum of values by the number that count; 0 where there are questions and none counts.
 
@@ -77,15 +90,10 @@ def at_thresholds(name: str, values_RT: Floats, mean: str) -> list[Figure]:
     return [*by_threshold, mean_of(mean, values_RT.mean(axis=1))]
 
 
-def measure(path: tuple[str, ...], items: Sequence[Item], figure: Figure, unit: float = 1.0) -> Measure:
+def measure(path: tuple[str, ...], rows: Rows, figure: Figure, unit: float = 1.0) -> Measure:
     """The figure as intervals and comparisons take it."""
-    contribution = Contribution(
-        clips=tuple(item.video for item in items),
-        stats_RS=figure.stats_RS,
-        combine=figure.combine,
-        unparsed=0,
-    )
-    return Measure(path, tuple(item.name for item in items), contribution, unit)
+    contribution = Contribution(rows.videos, figure.stats_RS, figure.combine, unparsed=0)
+    return Measure(path, rows.names, contribution, unit)
 
 
 def mean_over_sources(figures: Sequence[Figure]) -> Figure:

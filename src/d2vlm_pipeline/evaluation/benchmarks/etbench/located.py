@@ -58,19 +58,34 @@ def highlight_part(task: str, source: str, items: Sequence[Item], rules: ETBench
 
 def overlaps(said: Sequence[Span], truth: Sequence[Span], single: bool) -> Floats:
     """IoU [P, G], 0 where neither interval has any length; with 32-bit arithmetic where `single`."""
-    kind = np.dtype(np.float32 if single else np.float64)
-    pred_P2: Floats = np.array(said, dtype=kind).reshape(-1, 2)
-    true_G2: Floats = np.array(truth, dtype=kind).reshape(-1, 2)
-    start_s = np.maximum(pred_P2[:, None, 0], true_G2[:, 0])
-    end_s = np.minimum(pred_P2[:, None, 1], true_G2[:, 1])
+    pred_P2, true_G2 = np.array(said, dtype=np.float64), np.array(truth, dtype=np.float64)
+    return _overlap(pred_P2.reshape(-1, 1, 2), true_G2.reshape(-1, 2), single)
+
+
+def _overlap(pred_P12: Floats, true_G2: Floats, single: bool) -> Floats:
+    if single:
+        pred_P12, true_G2 = pred_P12.astype(np.float32), true_G2.astype(np.float32)
+    start_s = np.maximum(pred_P12[..., 0], true_G2[..., 0])
+    end_s = np.minimum(pred_P12[..., 1], true_G2[..., 1])
     inter = np.maximum(end_s - start_s, 0)
-    union = (pred_P2[:, 1] - pred_P2[:, 0])[:, None] + (true_G2[:, 1] - true_G2[:, 0]) - inter
+    union = pred_P12[..., 1] - pred_P12[..., 0] + (true_G2[..., 1] - true_G2[..., 0]) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union != 0).astype(np.float64)
 
 
-def best_overlap(spans: Sequence[Span], truth: Sequence[Span], rules: ETBenchRules) -> float:
-    """IoU of the interval and the truth that fit best, 0 without either."""
-    return float(overlaps(spans, truth, rules.single_precision).max(initial=0.0))
+def best_overlaps(spans: Sequence[Sequence[Span]], items: Sequence[Item], single: bool) -> Floats:
+    """IoU [R] of the interval and the truth that fit best, of each question; 0 without either."""
+    rows = [
+        (row, *span, *true)
+        for row, (own, item) in enumerate(zip(spans, items, strict=True))
+        for span in own
+        for true in item.truth
+    ]
+    best_R = np.zeros(len(items))
+    if rows:
+        table = np.array(rows, dtype=np.float64)
+        ious = _overlap(table[:, None, 1:3], table[:, None, 3:5], single)[:, 0]
+        np.maximum.at(best_R, table[:, 0].astype(np.intp), ious)
+    return best_R
 
 
 def reaching(values: Floats, rules: ETBenchRules) -> NDArray[np.bool_]:
@@ -93,9 +108,7 @@ def first_interval_figures(
     """
     figures = []
     for half, suffix in _halves(twins):
-        ious = np.array(
-            [best_overlap(span[half], item.truth, rules) for item, span in zip(items, spans, strict=True)]
-        )
+        ious = best_overlaps([span[half] for span in spans], items, rules.single_precision)
         figures.append(mean_of("mIoU" + suffix, ious))
         hits_RT = reaching(ious, rules).astype(np.float64)
         figures += at_thresholds(names[0] + suffix, hits_RT, names[1] + suffix)

@@ -3,9 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from d2vlm_pipeline.artifacts import collector_paused
 from d2vlm_pipeline.evaluation.benchmarks.etbench.chosen import chosen_part, grounded_part
 from d2vlm_pipeline.evaluation.benchmarks.etbench.described import described_part
-from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import Figure, Part, mean_over_sources, measure
+from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import (
+    Figure,
+    Part,
+    mean_over_sources,
+    measure,
+    rows_of,
+)
 from d2vlm_pipeline.evaluation.benchmarks.etbench.items import DESCRIBED, Answers, Item, refuse_mistakes
 from d2vlm_pipeline.evaluation.benchmarks.etbench.located import highlight_part, located_part
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
@@ -55,6 +62,11 @@ def score_answers(answers: Answers, rules: ETBenchRules, tools: CaptionTools) ->
     """
     if rules.refuses:
         refuse_mistakes(answers)
+    with collector_paused():
+        return _scored(answers, rules, tools)
+
+
+def _scored(answers: Answers, rules: ETBenchRules, tools: CaptionTools) -> Scored:
     parts = _parts(answers.items, rules, tools)
     columns = {name: found for name in COLUMNS if (found := _column(parts, name, ""))}
     twins = {name: found for name in COLUMNS if (found := _column(parts, name, "_evi"))}
@@ -64,6 +76,7 @@ def score_answers(answers: Answers, rules: ETBenchRules, tools: CaptionTools) ->
         for name, members in ABILITIES.items()
         if all(column in overall for column in members)
     }
+    queries = tuple(query for part in parts for query in _queries(part))
     return Scored(
         metrics={
             PER_SOURCE: _tree(parts, rules),
@@ -72,13 +85,12 @@ def score_answers(answers: Answers, rules: ETBenchRules, tools: CaptionTools) ->
             EVIDENCE: {name: 100 * value for name, value in evidence.items()},
         },
         measures=(
-            *_column_measures(TABLE, columns, 100.0),
-            *_column_measures(EVIDENCE, twins, 100.0),
-            *_column_measures(OVERALL, columns, 1.0),
+            *_column_measures({TABLE: 100.0, OVERALL: 1.0}, columns),
+            *_column_measures({EVIDENCE: 100.0}, twins),
             *_source_measures(parts),
         ),
-        queries=tuple(query for part in parts for query in _queries(part)),
-        counts=_counts(answers, parts),
+        queries=queries,
+        counts=_counts(answers, queries),
         headline=(*((TABLE, name) for name in columns), *((EVIDENCE, name) for name in twins)),
         unavailable=dict(tools.unavailable),
         tables={MERGED: dict(merged)},
@@ -140,16 +152,19 @@ def _rounded(value: float, rules: ETBenchRules) -> float:
     return value if rules.decimals is None else round(value, rules.decimals)
 
 
-def _column_measures(table: str, columns: Columns, unit: float) -> Iterator[Measure]:
+def _column_measures(units: Mapping[str, float], columns: Columns) -> Iterator[Measure]:
+    """Of each column a measure for each table that it stands in, in the table's unit."""
     for name, found in columns.items():
-        items = [item for part, _ in found for item in part.items]
-        yield measure((table, name), items, mean_over_sources([figure for _, figure in found]), unit)
+        rows = rows_of([item for part, _ in found for item in part.items])
+        mean = mean_over_sources([figure for _, figure in found])
+        yield from (measure((table, name), rows, mean, unit) for table, unit in units.items())
 
 
 def _source_measures(parts: Sequence[Part]) -> Iterator[Measure]:
     for part in parts:
+        rows = rows_of(part.items)
         for figure in part.figures:
-            yield measure((PER_SOURCE, part.task, part.source, figure.name), part.items, figure)
+            yield measure((PER_SOURCE, part.task, part.source, figure.name), rows, figure)
 
 
 def _queries(part: Part) -> Iterator[Query]:
@@ -168,9 +183,9 @@ def _queries(part: Part) -> Iterator[Query]:
             )
 
 
-def _counts(answers: Answers, parts: Sequence[Part]) -> Counts:
+def _counts(answers: Answers, queries: Sequence[Query]) -> Counts:
     """Of questions: predictions beyond the first of each are counted as duplicates alone."""
-    states = Counter(query.status for part in parts for query in _queries(part))
+    states = Counter(query.status for query in queries)
     return Counts(
         queries=states.total(),
         parsed=states["parsed"],
