@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +14,8 @@ from d2vlm_pipeline.evaluation.benchmarks.activitynet_captions.records import TI
 from d2vlm_pipeline.evaluation.overlap import Floats
 
 _SEED = 0
+_SHORTEST, _LONGEST = 10, 20
+"""Random letters that a caption is compared with."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,11 @@ def _letters(alone_P: NDArray[np.bool_]) -> list[str]:
     Its own strings cannot be drawn again, since it takes videos in the order of a set; no metric depends on
     which letters they have.
     """
-    rng = random.Random(_SEED)
+    rng, count = np.random.default_rng(_SEED), len(alone_P)
+    codes = rng.integers(ord("a"), ord("z") + 1, size=(count, _LONGEST), dtype=np.uint8)
+    drawn = codes.tobytes().decode("ascii")
+    starts, lengths = range(0, count * _LONGEST, _LONGEST), rng.integers(_SHORTEST, _LONGEST + 1, size=count)
     return [
-        "".join(rng.choices(string.ascii_lowercase, k=rng.randint(10, 20))) if alone else ""
-        for alone in alone_P.tolist()
+        drawn[start : start + length] if alone else ""
+        for start, length, alone in zip(starts, lengths.tolist(), alone_P.tolist(), strict=True)
     ]
