@@ -102,7 +102,6 @@ class Chart:
         diagonal: draw where x and y agree.
         filled: intervals as bands, else as whiskers.
         x_range, y_range: ends of the axes.
-        bars: shares (0 … 1) along the x axis, drawn faintly from the bottom: how many there are.
     """
 
     title: str
@@ -114,7 +113,6 @@ class Chart:
     x_names: tuple[str, ...] = ()
     diagonal: bool = False
     filled: bool = False
-    bars: tuple[tuple[float, float, float], ...] = ()
     caption: str = ""
 
 

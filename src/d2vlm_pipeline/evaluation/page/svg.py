@@ -34,7 +34,7 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
 
 
 def chart_svg(chart: Chart) -> Markup:
-    """A chart with axes, grid, diagonal, bars, lines and their intervals."""
+    """A chart with axes, grid, diagonal, lines and their intervals."""
     x_of = _scale(chart.x_range, _LEFT, _WIDTH - _RIGHT, named=len(chart.x_names))
     y_of = _scale(chart.y_range, _HEIGHT - _BOTTOM, _TOP)
     return element(
@@ -42,7 +42,6 @@ def chart_svg(chart: Chart) -> Markup:
         element("title", chart.title),
         element("desc", _in_words(chart)),
         *_axes(chart, x_of, y_of),
-        *_bars(chart, x_of, y_of),
         *_diagonal(chart, x_of, y_of),
         *(_line(chart, index, x_of, y_of) for index in range(len(chart.lines))),
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
@@ -145,15 +144,6 @@ def _axes(chart: Chart, x_of: Scale, y_of: Scale) -> Iterator[Markup]:
     y = (_TOP + bottom) / 2
     turned = f"rotate(-90 10 {y:g})"
     yield element("text", chart.y_label, x=10, y=y, transform=turned, text_anchor="middle", class_="label")
-
-
-def _bars(chart: Chart, x_of: Scale, y_of: Scale) -> Iterator[Markup]:
-    bottom, reach = y_of(chart.y_range[0]), 0.35 * (_HEIGHT - _BOTTOM - _TOP)
-    for low, high, share in chart.bars:
-        height = share * reach
-        yield element(
-            "rect", x=x_of(low), y=bottom - height, width=x_of(high) - x_of(low), height=height, class_="bar"
-        )
 
 
 def _diagonal(chart: Chart, x_of: Scale, y_of: Scale) -> Iterator[Markup]:
