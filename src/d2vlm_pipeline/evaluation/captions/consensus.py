@@ -66,9 +66,10 @@ def cider(
 
     said_NV = rarity.weigh(ngrams.counts_TV[row_N], group_N)
     true_RV = rarity.weigh(counts_RV, group_N[item_R])
-    common_RV = said_NV[item_R].minimum(true_RV).multiply(true_RV)
-    norm_NO = np.sqrt(_by_order(said_NV.multiply(said_NV), ngrams.order_V))
-    norm_RO = np.sqrt(_by_order(true_RV.multiply(true_RV), ngrams.order_V))
+    said_RV = said_NV if len(flat) == items else said_NV[item_R]  # a copy only where there are several each
+    common_RV = said_RV.minimum(true_RV).multiply(true_RV)
+    norm_NO = np.sqrt(_by_order(said_NV, ngrams.order_V, power=2))
+    norm_RO = np.sqrt(_by_order(true_RV, ngrams.order_V, power=2))
     scale_RO = norm_NO[item_R] * norm_RO
     cosine_RO = np.divide(
         _by_order(common_RV, ngrams.order_V), scale_RO, out=np.zeros_like(scale_RO), where=scale_RO > 0
@@ -120,9 +121,9 @@ class _Rarity:
         return csr_array(parts, shape=counts_MV.shape)
 
 
-def _by_order(values_MV: "csr_array", order_V: Ints) -> Floats:
-    """Sums [M, 4] over the sequences of each length."""
+def _by_order(values_MV: "csr_array", order_V: Ints, power: int = 1) -> Floats:
+    """Sums [M, 4] over the sequences of each length, of the values or of a power of them."""
     values_MV = values_MV.tocsr()
     key_E = entry_rows(values_MV) * ORDERS + order_V[values_MV.indices]
-    sums = np.bincount(key_E, values_MV.data, minlength=values_MV.shape[0] * ORDERS)
+    sums = np.bincount(key_E, values_MV.data**power, minlength=values_MV.shape[0] * ORDERS)
     return sums.astype(np.float64).reshape(-1, ORDERS)
