@@ -80,8 +80,8 @@ def entry_rows(matrix_MV: "csr_array") -> Ints:
 
 def flatten(references: Sequence[Sequence[str]]) -> tuple[list[str], Ints]:
     """All references in one list, and the item of each."""
-    sizes = [len(texts) for texts in references]
-    return [text for texts in references for text in texts], np.repeat(np.arange(len(references)), sizes)
+    sizes = np.fromiter(map(len, references), dtype=np.int64, count=len(references))
+    return list(chain.from_iterable(references)), np.repeat(np.arange(len(references)), sizes)
 
 
 def group_numbers(groups: Sequence[int] | None, items: int) -> tuple[Ints, int]:

@@ -1,7 +1,7 @@
 """ROUGE-L: the longest common subsequence of a caption and its references."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -42,8 +42,8 @@ def _longest_common(pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints, Ints]
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     split = [text.split(" ") for text in texts]
     _, word_W = numbered(list(chain.from_iterable(split)))
-    ends = np.cumsum([len(words) for words in split])
-    coded = dict(zip(texts, np.split(word_W, ends[:-1]), strict=True)) if texts else {}
+    ends = [0, *accumulate(len(words) for words in split)]
+    coded = {text: word_W[ends[place] : ends[place + 1]] for place, text in enumerate(texts)}
     words = [(coded[first], coded[second]) for first, second in pairs]
     first_P = np.array([len(first) for first, _ in words], dtype=np.int64)
     second_P = np.array([len(second) for _, second in words], dtype=np.int64)
@@ -71,7 +71,7 @@ def _common_in_batch(words: Sequence[tuple[Ints, ...]]) -> Ints:
 
 
 def _padded(rows: Sequence[Ints], padding: int) -> Ints:
-    table = np.full((len(rows), max(len(row) for row in rows)), padding, dtype=np.int64)
-    for line, row in zip(table, rows, strict=True):
-        line[: len(row)] = row
+    length_P = np.array([len(row) for row in rows])
+    table = np.full((len(rows), length_P.max()), padding, dtype=np.int64)
+    table[np.arange(table.shape[1]) < length_P[:, None]] = np.concatenate(rows)
     return table

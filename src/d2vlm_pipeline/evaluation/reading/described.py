@@ -15,6 +15,7 @@ from d2vlm_pipeline.evaluation.reading.numbers import (
     HYPHEN,
     LONGEST_S,
     NUMBER,
+    hyphened_numbers,
     joined_numbers,
     plain_digits,
     seconds,
@@ -56,7 +57,7 @@ _STOPPED = Described(stopped=True)
 
 def _between_intervals(text: str) -> Described | None:
     plain = plain_digits(text)
-    pairs = list(joined_numbers(plain, HYPHEN))
+    pairs = hyphened_numbers(plain)
     if not pairs:
         return None
     times = [(seconds(pair.left), seconds(pair.right)) for pair in pairs]

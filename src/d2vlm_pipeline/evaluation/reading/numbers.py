@@ -65,6 +65,13 @@ def joined_numbers(text: str, joint: re.Pattern[str], spaced: bool = True) -> It
             floor = match.end()
 
 
+def hyphened_numbers(text: str) -> list[Joined]:
+    """Numbers joined by hyphens, found the quicker way that the length of the text allows."""
+    if len(text) > SHORT:
+        return list(joined_numbers(text, HYPHEN))
+    return [Joined(match.start(), match.end(), match[1], match[2]) for match in HYPHENED.finditer(text)]
+
+
 def seconds(number: str) -> float | None:
     """A number in digits and dots as seconds, at most `LONGEST_S`; None for `1..5`."""
     try:

@@ -166,10 +166,12 @@ def _random_letters(count: int) -> list[str]:
     draw = random.Random(_SEED)
     made = []
     for _ in range(count):
-        length, letters = draw.randint(10, 20), ""
-        while len(letters) < length:  # as `random.choice` draws one of 26, without its calls
+        missing, letters = draw.randint(10, 20), ""
+        while missing:  # as `random.choice` draws one of 26, without its calls
             number = draw.getrandbits(5)
-            letters += _ALPHABET[number] if number < len(_ALPHABET) else ""
+            if number < 26:
+                letters += _ALPHABET[number]
+                missing -= 1
         made.append(letters)
     return made
 
@@ -208,14 +210,15 @@ def _caption_metrics(
 
 
 def _tokens(texts: Sequence[str], tools: CaptionTools) -> list[str]:
-    distinct = sorted({_ascii(text) for text in texts})
+    plain = [text if text.isascii() else _ascii(text) for text in texts]
+    distinct = list(dict.fromkeys(plain))
     tokens = dict(zip(distinct, tools.tokenize(distinct), strict=True))
-    return [tokens[_ascii(text)] for text in texts]
+    return [tokens[text] for text in plain]
 
 
 def _ascii(text: str) -> str:
     """The text with a blank for every other character, as the scripts hand it to their tokeniser."""
-    return text if text.isascii() else "".join(char if char.isascii() else " " for char in text)
+    return "".join(char if char.isascii() else " " for char in text)
 
 
 def _cider(

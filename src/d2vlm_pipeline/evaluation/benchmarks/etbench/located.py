@@ -20,6 +20,8 @@ from d2vlm_pipeline.evaluation.overlap import Floats, merged
 from d2vlm_pipeline.evaluation.reading import Said
 
 _SLACK = 1e-9  # an overlap of exactly three tenths reaches 0.3 whatever the last bit says
+_EXACT_T = np.array(THRESHOLDS) - _SLACK
+_SINGLE_T = np.array(THRESHOLDS).astype(np.float32).astype(np.float64)
 _TWIN = "_evi"
 
 
@@ -144,12 +146,11 @@ def _detection_f1(spans: Sequence[Span], truth: Sequence[Span], rules: ETBenchRu
     if not iou_PG.size:
         return np.zeros(len(THRESHOLDS))
     # Here the script compares tensors, and a threshold becomes a 32-bit number too.
-    levels_T = np.asarray(THRESHOLDS)
-    levels_T = levels_T.astype(np.float32).astype(np.float64) if rules.single_precision else levels_T - _SLACK
-    hit_PGT = iou_PG[..., None] >= levels_T
-    precision, recall = hit_PGT.any(axis=1).mean(axis=0), hit_PGT.any(axis=0).mean(axis=0)
-    total = precision + recall
-    f1: Floats = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    levels_T = _SINGLE_T if rules.single_precision else _EXACT_T
+    precision = (iou_PG.max(axis=1)[:, None] >= levels_T).sum(axis=0) / iou_PG.shape[0]
+    recall = (iou_PG.max(axis=0)[:, None] >= levels_T).sum(axis=0) / iou_PG.shape[1]
+    # Either both are above zero or neither is.
+    f1: Floats = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
     return f1
 
 
