@@ -66,7 +66,7 @@ def contests(folder: Path) -> list[Contest]:
     """With the sentences embedded by either side, and with all of them embedded beforehand."""
     samples = json.loads((folder / "etbench" / "etbench_synthetic_pred.json").read_text())
     return [
-        contest("etbench, of its real size", full_size(samples), _at_hand, _at_hand),
+        contest("etbench, of its real size", full_size(samples), at_hand, at_hand),
         contest("etbench, with embedding", samples, SentenceEncoder, _embeds_again),
     ]
 
@@ -141,7 +141,7 @@ def _vector(text: str) -> Floats:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
-def _at_hand() -> Encode:
+def at_hand() -> Encode:
     """Sentences embedded beforehand."""
     return lambda texts: np.stack([_vector(text) for text in texts])
 

@@ -11,6 +11,9 @@ from benchmarks.score import PARTS, seconds
 from benchmarks.score_contest import Contest
 from benchmarks.score_qvhighlights import contest
 
+from benchmarks import score_etbench
+from conformance.public import public_file
+
 
 def qvhighlights_files(folder: Path, seed: int, queries: int = 40) -> tuple[Path, Path]:
     """A submission and its truth, with ties, windows in any order, and vectors too short or too long."""
@@ -66,3 +69,11 @@ def test_nothing_is_timed_that_differs(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="wrong: the plain loops give other figures"):
         seconds(wrong, repetitions=1)
     assert set(seconds(right, repetitions=1)) == {"ours", "loops"}
+
+
+def test_loops_and_ours_agree_on_etbench() -> None:
+    samples = json.loads(public_file("etbench", "etbench_synthetic_pred.json").read_text())
+    larger = score_etbench.full_size(samples)[::10]
+    for rows in (samples, larger):
+        found = score_etbench.contest("drawn", rows, score_etbench.at_hand, score_etbench.at_hand)
+        assert found.same(found.ours(), found.loops())
