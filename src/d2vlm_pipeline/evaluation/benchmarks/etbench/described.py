@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import THRESHOLDS, Figure, Part, mean_of
 from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Item
 from d2vlm_pipeline.evaluation.benchmarks.etbench.located import overlaps, reaching
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
 from d2vlm_pipeline.evaluation.benchmarks.etbench.said import described_of, scores_evidence
+from d2vlm_pipeline.evaluation.benchmarks.etbench.tables import (
+    Flags,
+    Ints,
+    PairTables,
+    met,
+    pair_tables,
+    precision_recall,
+)
 from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import METEOR, CaptionTools
 from d2vlm_pipeline.evaluation.benchmarks.records import Span
 from d2vlm_pipeline.evaluation.captions import bleu, cider, rouge_l
@@ -24,8 +31,6 @@ _MOST_EVENTS = 1000  # of an answer, in the public scripts
 _TINY = 1e-8
 _SEED = 0
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-Ints = NDArray[np.int64]
-_NOBODY = 1 << 40  # more than all places of events
 # The reference of a caption that found no event: a word that no caption has.
 _NO_EVENT = "z" * 20
 
@@ -46,7 +51,7 @@ class Matches:
     said_M: Ints
     true_M: Ints
     group_M: Ints
-    met_M: NDArray[np.bool_]
+    met_M: Flags
 
 
 def described_part(
@@ -100,13 +105,10 @@ def _detection(
 ) -> list[Figure]:
     """`F1@τ` of mean precision and mean recall over all questions, and `F1`, their mean."""
     levels = len(THRESHOLDS)
-    rows = np.zeros((len(items), 2 * levels + 1))
-    rows[:, -1] = 1.0
-    for row, item, spans, counts in zip(rows, items, said, counted, strict=True):
-        if counts and spans:
-            hit_PGT = _above(_overlaps(spans, item.truth, rules), rules)
-            row[:levels] = hit_PGT.any(axis=1).mean(axis=0)
-            row[levels:-1] = hit_PGT.any(axis=0).mean(axis=0)
+    scored = [spans if counts else () for spans, counts in zip(said, counted, strict=True)]
+    tables = pair_tables(scored, [item.truth for item in items])
+    shares = precision_recall(tables, _above(_overlaps(tables, rules), rules))
+    rows = np.concatenate([*shares, np.ones((len(items), 1))], axis=1)
     by_threshold = [
         Figure(f"F1{suffix}@{threshold:g}", rows[:, [place, levels + place, -1]], f1_of_means)
         for place, threshold in enumerate(THRESHOLDS)
@@ -114,51 +116,41 @@ def _detection(
     return [*by_threshold, Figure("F1" + suffix, rows, f1_of_means)]
 
 
-def _overlaps(said: Sequence[Span], truth: Sequence[Span], rules: ETBenchRules) -> Floats:
-    """IoU [P, G]; the scripts take the smaller of hull and lengths for the union, and add a trifle."""
+def _overlaps(tables: PairTables, rules: ETBenchRules) -> Floats:
+    """IoU [X]; the scripts take the smaller of hull and lengths for the union, and add a trifle."""
+    pred_X2, true_X2 = tables.pred_X2, tables.true_X2
     if not rules.hull_overlap:
-        return overlaps(said, truth, single=False)
-    pred_P2, true_G2 = np.array(said, dtype=np.float64), np.array(truth, dtype=np.float64)
-    inter, hull = (
-        np.minimum(pred_P2[:, None, 1], true_G2[:, 1]) - np.maximum(pred_P2[:, None, 0], true_G2[:, 0]),
-        np.maximum(pred_P2[:, None, 1], true_G2[:, 1]) - np.minimum(pred_P2[:, None, 0], true_G2[:, 0]),
-    )
-    lengths = (pred_P2[:, 1] - pred_P2[:, 0])[:, None] + (true_G2[:, 1] - true_G2[:, 0])
-    return np.maximum(inter, 0.0) / (np.minimum(hull, lengths) + _TINY)
+        return overlaps(pred_X2, true_X2, single=False)
+    inter = np.minimum(pred_X2[:, 1], true_X2[:, 1]) - np.maximum(pred_X2[:, 0], true_X2[:, 0])
+    hull = np.maximum(pred_X2[:, 1], true_X2[:, 1]) - np.minimum(pred_X2[:, 0], true_X2[:, 0])
+    lengths = (pred_X2[:, 1] - pred_X2[:, 0]) + (true_X2[:, 1] - true_X2[:, 0])
+    return np.asarray(np.maximum(inter, 0.0) / (np.minimum(hull, lengths) + _TINY))
 
 
-def _above(iou_PG: Floats, rules: ETBenchRules) -> NDArray[np.bool_]:
-    """Whether an overlap counts for F1 at each threshold [P, G, T]."""
-    return iou_PG[..., None] > np.asarray(THRESHOLDS) if rules.hull_overlap else reaching(iou_PG, rules)
+def _above(iou_X: Floats, rules: ETBenchRules) -> Flags:
+    """Whether an overlap counts for F1 at each threshold [X, T]."""
+    return iou_X[:, None] > np.asarray(THRESHOLDS) if rules.hull_overlap else reaching(iou_X, rules)
 
 
 def _matches(items: Sequence[Item], found: Sequence[Described], rules: ETBenchRules) -> Matches:
     most = _MOST_EVENTS if rules.by_video else None
     said = tuple(caption for one in found for caption in one.captions[:most])
     true = tuple(caption for item in items for caption in item.captions)
-    blocks, first_said, first_true = [], 0, 0
-    for video, (item, one) in enumerate(zip(items, found, strict=True)):
-        iou_PG = _overlaps(one.spans[:most], item.truth, rules)
-        blocks.append(_hits(iou_PG, rules) + np.array([[0], [video], [first_said], [first_true]]))
-        first_said, first_true = first_said + iou_PG.shape[0], first_true + iou_PG.shape[1]
-    level_M, video_M, said_M, true_M = np.concatenate(blocks, axis=1)
-    order = np.lexsort((said_M, level_M))  # captions stand video by video; a stable sort keeps their events
-    level_M, video_M, said_M, true_M = (each[order] for each in (level_M, video_M, said_M, true_M))
-    met_M = true_M < _NOBODY
-    lonely = _random_letters(int((~met_M).sum())) if rules.random_references else [_NO_EVENT]
-    true_M[~met_M] = len(true) + np.arange((~met_M).sum()) % len(lonely) if lonely else 0
-    return Matches(said, (*true, *lonely), said_M, true_M, level_M * len(items) + video_M, met_M)
-
-
-def _hits(iou_PG: Floats, rules: ETBenchRules) -> Ints:
-    """Threshold, 0, caption and event of each match [4, M]; a caption without event has `_NOBODY`'s."""
+    tables = pair_tables([one.spans[:most] for one in found], [item.truth for item in items])
     slack = 0.0 if rules.hull_overlap else 1e-9
-    hit_TPG = iou_PG >= np.array(THRESHOLDS)[:, None, None] - slack
-    # One more event for captions without any, behind all others.
-    alone_TP1 = ~hit_TPG.any(axis=-1, keepdims=True)
-    level_M, said_M, true_M = np.nonzero(np.concatenate([hit_TPG, alone_TP1], axis=-1))
-    true_M[true_M == iou_PG.shape[1]] = 2 * _NOBODY
-    return np.stack([level_M, np.zeros_like(level_M), said_M, true_M])
+    hit_XT = _overlaps(tables, rules)[:, None] >= np.array(THRESHOLDS) - slack
+    level_M, pair_M = np.nonzero(hit_XT.T)
+    alone_level_M, alone_M = np.nonzero(~met(tables.said_X, len(said), hit_XT).T)
+    lonely = _random_letters(len(alone_M)) if rules.random_references else [_NO_EVENT]
+    # At each threshold the captions in their order; a caption without event stands where its events would.
+    level_M = np.concatenate([level_M, alone_level_M])
+    said_M = np.concatenate([tables.said_X[pair_M], alone_M])
+    stand_in_M = len(true) + np.arange(len(alone_M)) % max(len(lonely), 1)
+    true_M = np.concatenate([tables.true_X[pair_M], stand_in_M])
+    order = np.lexsort((said_M, level_M))
+    level_M, said_M, true_M = level_M[order], said_M[order], true_M[order]
+    group_M = level_M * len(items) + tables.question_S[said_M]
+    return Matches(said, (*true, *lonely), said_M, true_M, group_M, true_M < len(true))
 
 
 def _random_letters(count: int) -> list[str]:
@@ -222,7 +214,7 @@ def _ascii(text: str) -> str:
 
 
 def _cider(
-    true: Sequence[str], said: Sequence[str], group_M: Ints, met_M: NDArray[np.bool_]
+    true: Sequence[str], said: Sequence[str], group_M: Ints, met_M: Flags
 ) -> Floats:
     """CIDEr-D of each match that has a reference, rarity by the references of its group; 0 of the others."""
     values_M = np.zeros(len(said))

@@ -15,6 +15,7 @@ from d2vlm_pipeline.evaluation.benchmarks.etbench.figures import (
 from d2vlm_pipeline.evaluation.benchmarks.etbench.items import Item
 from d2vlm_pipeline.evaluation.benchmarks.etbench.rules import ETBenchRules
 from d2vlm_pipeline.evaluation.benchmarks.etbench.said import intervals_of, moments_of, scores_evidence
+from d2vlm_pipeline.evaluation.benchmarks.etbench.tables import pair_tables, precision_recall
 from d2vlm_pipeline.evaluation.benchmarks.records import Span
 from d2vlm_pipeline.evaluation.overlap import Floats, merged
 from d2vlm_pipeline.evaluation.reading import Said
@@ -58,35 +59,23 @@ def highlight_part(task: str, source: str, items: Sequence[Item], rules: ETBench
     )
 
 
-def overlaps(said: Sequence[Span], truth: Sequence[Span], single: bool) -> Floats:
-    """IoU [P, G], 0 where neither interval has any length; with 32-bit arithmetic where `single`."""
-    pred_P2, true_G2 = np.array(said, dtype=np.float64), np.array(truth, dtype=np.float64)
-    return _overlap(pred_P2.reshape(-1, 1, 2), true_G2.reshape(-1, 2), single)
-
-
-def _overlap(pred_P12: Floats, true_G2: Floats, single: bool) -> Floats:
+def overlaps(pred_X2: Floats, true_X2: Floats, single: bool) -> Floats:
+    """IoU [X] of pairs, 0 where neither interval has any length; with 32-bit arithmetic where `single`."""
     if single:
-        pred_P12, true_G2 = pred_P12.astype(np.float32), true_G2.astype(np.float32)
-    start_s = np.maximum(pred_P12[..., 0], true_G2[..., 0])
-    end_s = np.minimum(pred_P12[..., 1], true_G2[..., 1])
+        pred_X2, true_X2 = pred_X2.astype(np.float32), true_X2.astype(np.float32)
+    start_s = np.maximum(pred_X2[:, 0], true_X2[:, 0])
+    end_s = np.minimum(pred_X2[:, 1], true_X2[:, 1])
     inter = np.maximum(end_s - start_s, 0)
-    union = pred_P12[..., 1] - pred_P12[..., 0] + (true_G2[..., 1] - true_G2[..., 0]) - inter
+    union = pred_X2[:, 1] - pred_X2[:, 0] + (true_X2[:, 1] - true_X2[:, 0]) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union != 0).astype(np.float64)
 
 
 def best_overlaps(spans: Sequence[Sequence[Span]], items: Sequence[Item], single: bool) -> Floats:
     """IoU [R] of the interval and the truth that fit best, of each question; 0 without either."""
-    rows = [
-        (row, *span, *true)
-        for row, (own, item) in enumerate(zip(spans, items, strict=True))
-        for span in own
-        for true in item.truth
-    ]
+    tables = pair_tables(spans, [item.truth for item in items])
     best_R = np.zeros(len(items))
-    if rows:
-        table = np.array(rows, dtype=np.float64)
-        ious = _overlap(table[:, None, 1:3], table[:, None, 3:5], single)[:, 0]
-        np.maximum.at(best_R, table[:, 0].astype(np.intp), ious)
+    ious = overlaps(tables.pred_X2, tables.true_X2, single)
+    np.maximum.at(best_R, tables.question_S[tables.said_X], ious)
     return best_R
 
 
@@ -129,26 +118,23 @@ def _similar(items: Sequence[Item], said: Sequence[Said], rules: ETBenchRules, t
 
 
 def _actions(items: Sequence[Item], said: Sequence[Said], rules: ETBenchRules, twins: bool) -> list[Figure]:
-    pairs = list(zip(items, said, strict=True))
-    f1_RT = np.array([_detection_f1(one.answer, item.truth, rules) for item, one in pairs])
+    f1_RT = _detection_f1([one.answer for one in said], items, rules)
     figures = at_thresholds("F1", f1_RT, "F1")
     if twins:
-        evidence_RT = np.array([_detection_f1(one.evidence, item.truth, rules) for item, one in pairs])
+        evidence_RT = _detection_f1([one.evidence for one in said], items, rules)
         if rules.tal_resets:
             evidence_RT = _after_resets(f1_RT, evidence_RT)
         figures += at_thresholds("F1" + _TWIN, evidence_RT, "F1" + _TWIN)
     return figures
 
 
-def _detection_f1(spans: Sequence[Span], truth: Sequence[Span], rules: ETBenchRules) -> Floats:
-    """F1 [T] of the intervals that meet some truth and the truths that are met."""
-    iou_PG = overlaps(spans, truth, rules.single_precision)
-    if not iou_PG.size:
-        return np.zeros(len(THRESHOLDS))
+def _detection_f1(spans: Sequence[Sequence[Span]], items: Sequence[Item], rules: ETBenchRules) -> Floats:
+    """F1 [R, T] of the intervals that meet some truth and the truths that are met."""
+    tables = pair_tables(spans, [item.truth for item in items])
+    ious_X = overlaps(tables.pred_X2, tables.true_X2, rules.single_precision)
     # Here the script compares tensors, and a threshold becomes a 32-bit number too.
     levels_T = _SINGLE_T if rules.single_precision else _EXACT_T
-    precision = (iou_PG.max(axis=1)[:, None] >= levels_T).sum(axis=0) / iou_PG.shape[0]
-    recall = (iou_PG.max(axis=0)[:, None] >= levels_T).sum(axis=0) / iou_PG.shape[1]
+    precision, recall = precision_recall(tables, ious_X[:, None] >= levels_T)
     # Either both are above zero or neither is.
     f1: Floats = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
     return f1
