@@ -79,16 +79,8 @@ def matched_in_order(weight_PG: Floats) -> list[tuple[int, int]]:
     for p, weight_G in enumerate(weight_PG, start=1):
         longer_G = np.maximum(table_PG[p - 1, 1:], table_PG[p - 1, :-1] + weight_G)
         table_PG[p, 1:] = np.maximum.accumulate(longer_G)
-    pairs, p, g = [], *weight_PG.shape
-    while p and g:
-        if table_PG[p, g] == table_PG[p, g - 1]:
-            g -= 1
-        elif table_PG[p, g] == table_PG[p - 1, g]:
-            p -= 1
-        else:
-            p, g = p - 1, g - 1
-            pairs.append((p, g))
-    return pairs[::-1]
+    cells, _, _ = _way_back(table_PG)
+    return [(p - 1, g - 1) for p, g in cells]
 
 
 def matched_as_published(weight_PG: Floats) -> list[tuple[int, int]]:
@@ -105,17 +97,23 @@ def matched_as_published(weight_PG: Floats) -> list[tuple[int, int]]:
         table_PG[p, 0] = weight_PG[0, 0]
         table_PG[p, 1:] = np.maximum(table_PG[p - 1, 1:], table_PG[p - 1, :-1] + weight_G[1:])
         table_PG[p] = np.maximum.accumulate(table_PG[p])
-    pairs, p, g = [], *(size - 1 for size in weight_PG.shape)
+    cells, p, g = _way_back(table_PG)
+    last = (0, int(weight_PG[0, : g + 1].argmax())) if p == 0 else (int(weight_PG[: p + 1, 0].argmax()), 0)
+    return [last, *cells]
+
+
+def _way_back(table_PG: Floats) -> tuple[list[tuple[int, int]], int, int]:
+    """Cells at which the best way through a table of sums takes a pair, in order, and where it meets an edge."""
+    cells, p, g = [], *(size - 1 for size in table_PG.shape)
     while p and g:
         if table_PG[p, g] == table_PG[p, g - 1]:
             g -= 1
         elif table_PG[p, g] == table_PG[p - 1, g]:
             p -= 1
         else:
-            pairs.append((p, g))
+            cells.append((p, g))
             p, g = p - 1, g - 1
-    last = (0, int(weight_PG[0, : g + 1].argmax())) if p == 0 else (int(weight_PG[: p + 1, 0].argmax()), 0)
-    return [last, *pairs[::-1]]
+    return cells[::-1], p, g
 
 
 def _batch(sizes_V2: Floats) -> int:
