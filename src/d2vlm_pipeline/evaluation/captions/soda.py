@@ -103,7 +103,7 @@ def matched_as_published(weight_PG: Floats) -> list[tuple[int, int]]:
 
 
 def _way_back(table_PG: Floats) -> tuple[list[tuple[int, int]], int, int]:
-    """Cells at which the best way through a table of sums takes a pair, in order, and where it meets an edge."""
+    """Cells in which the best way through a table of sums takes a pair, in order, and where it ends."""
     cells, p, g = [], *(size - 1 for size in table_PG.shape)
     while p and g:
         if table_PG[p, g] == table_PG[p, g - 1]:
