@@ -226,7 +226,7 @@ def test_export_writes_the_samples_and_counts_what_is_lost(project: Path) -> Non
     result = CliRunner().invoke(main, ["data", "export", "out.json", "--format", "etbench"])
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "out.json: 1 of 2 samples",
+        "out.json: 1 written, of 2 samples",
         "  left out: 1 (no duration of its video)",
         "  without their captions: 1",
         "  without their id: 1",

@@ -88,7 +88,7 @@ def export_file(
         found = [answer for answer in _predictions(root, env, system) if answer.sample_id in asked]
         report = export_answers(samples, found, durations, path, chosen)
         said = f"{len(found)} predictions of {system}"
-    click.echo(f"{path}: {report.rows} rows of {said}")
+    click.echo(f"{path}: {report.rows} written, of {said}")
     for reason, count in report.refused.items():
         click.echo(f"  left out: {count} ({reason})")
     for what, count in report.lost.items():
