@@ -8,7 +8,7 @@ of `strict` (a trap) says what it moves.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from d2vlm_pipeline.evaluation.contributions import Contribution
 
@@ -31,8 +31,7 @@ class Files:
     truths: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One thing that is scored: a question, or a whole video where whole videos are described.
 
     Attributes:
