@@ -1,6 +1,5 @@
 """What happens when: dvc and slc, events with captions."""
 
-import random
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ from d2vlm_pipeline.evaluation.benchmarks.etbench.tables import (
 from d2vlm_pipeline.evaluation.benchmarks.etbench.tools import METEOR, CaptionTools
 from d2vlm_pipeline.evaluation.benchmarks.records import Span
 from d2vlm_pipeline.evaluation.captions import bleu, cider, rouge_l
+from d2vlm_pipeline.evaluation.captions.stand_ins import random_letters
 from d2vlm_pipeline.evaluation.contributions import Embed, f1_of_means
 from d2vlm_pipeline.evaluation.overlap import Floats
 from d2vlm_pipeline.evaluation.reading import Described
 
 _MOST_EVENTS = 1000  # of an answer, in the public scripts
 _TINY = 1e-8
-_SEED = 0
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 # The reference of a caption that found no event: a word that no caption has.
 _NO_EVENT = "z" * 20
 
@@ -141,7 +139,7 @@ def _matches(items: Sequence[Item], found: Sequence[Described], rules: ETBenchRu
     hit_XT = _overlaps(tables, rules)[:, None] >= np.array(THRESHOLDS) - slack
     level_M, pair_M = np.nonzero(hit_XT.T)
     alone_level_M, alone_M = np.nonzero(~met(tables.said_X, len(said), hit_XT).T)
-    lonely = _random_letters(len(alone_M)) if rules.random_references else [_NO_EVENT]
+    lonely = random_letters(len(alone_M)) if rules.random_references else [_NO_EVENT]
     # At each threshold the captions in their order; a caption without event stands where its events would.
     level_M = np.concatenate([level_M, alone_level_M])
     said_M = np.concatenate([tables.said_X[pair_M], alone_M])
@@ -151,21 +149,6 @@ def _matches(items: Sequence[Item], found: Sequence[Described], rules: ETBenchRu
     level_M, said_M, true_M = level_M[order], said_M[order], true_M[order]
     group_M = level_M * len(items) + tables.question_S[said_M]
     return Matches(said, (*true, *lonely), said_M, true_M, group_M, true_M < len(true))
-
-
-def _random_letters(count: int) -> list[str]:
-    """What captions without event are compared with in the scripts: 10 to 20 random letters each."""
-    draw = random.Random(_SEED)
-    made = []
-    for _ in range(count):
-        missing, letters = draw.randint(10, 20), ""
-        while missing:  # as `random.choice` draws one of 26, without its calls
-            number = draw.getrandbits(5)
-            if number < 26:
-                letters += _ALPHABET[number]
-                missing -= 1
-        made.append(letters)
-    return made
 
 
 def _caption_metrics(

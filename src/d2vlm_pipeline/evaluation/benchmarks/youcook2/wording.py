@@ -1,7 +1,5 @@
 """What the predicted captions say, against those of the events that they met."""
 
-import random
-import string
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,10 +10,8 @@ from d2vlm_pipeline.evaluation.benchmarks.youcook2.rules import DenseRules
 from d2vlm_pipeline.evaluation.captions import cider, meteor_unavailable, ptb_tokenize, shared_meteor
 from d2vlm_pipeline.evaluation.captions.ngrams import Ints
 from d2vlm_pipeline.evaluation.captions.soda import soda_c
+from d2vlm_pipeline.evaluation.captions.stand_ins import random_letters
 from d2vlm_pipeline.evaluation.overlap import Floats
-
-_SEED = 0  # of the script's random strings
-_SHORTEST, _LONGEST = 10, 20
 
 
 class Wording:
@@ -101,11 +97,7 @@ class Wording:
 
         Drawn as in the script: prediction by prediction, threshold by threshold.
         """
-        draw = random.Random(_SEED)
-        strings = [
-            "".join(draw.choice(string.ascii_lowercase) for _ in range(draw.randint(_SHORTEST, _LONGEST)))
-            for _ in self._alone_A
-        ]
+        strings = random_letters(len(self._alone_A))
         references = [self._true[truth] for truth in self._edges.truth_E[self._edge_M]] + strings
         preds = np.concatenate([self._edges.pred_E[self._edge_M], self._alone_A])
         cells = np.concatenate([self._cell_M, self._cell_A])
