@@ -98,7 +98,7 @@ def _extraction(workers: int, on_ray: bool) -> Any:
     from d2vlm_pipeline.orchestration.ray_features import extract_on_ray
     from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 
-    return partial(extract_on_ray, settings=RaySettings(enabled=True, object_store_mb=128, storage="unused"))
+    return partial(extract_on_ray, settings=RaySettings(enabled=True, object_store_mb=128))
 
 
 class _Clock:

@@ -45,7 +45,7 @@ def ask(video: Path, question: str, as_json: bool, env: str) -> None:
 
 
 @main.command()
-@click.option("--gpus", type=click.IntRange(min=1), help="Instead of what the phases say.")
+@click.option("--gpus", type=click.IntRange(min=1), help="Instead of train.workers.")
 @click.option("--frames", type=click.IntRange(min=1), help="Of a clip; by default as many as it may have.")
 @click.option("--json", "as_json", is_flag=True, help="Print numbers, and DeepSpeed's settings, as JSON.")
 @_ENV

@@ -17,7 +17,7 @@ from evaluation.test_predictor import predictor
 
 
 def settings(**answers: int | float) -> RaySettings:
-    return RaySettings(enabled=True, storage="unused", answers=RayAnswers.model_validate(answers))
+    return RaySettings(enabled=True, answers=RayAnswers.model_validate(answers))
 
 
 def stream(ray: RaySettings | None) -> AnswerStream:

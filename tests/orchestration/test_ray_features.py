@@ -41,7 +41,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[VideoRow]:
 
 
 def settings(**features: int | float) -> RaySettings:
-    return RaySettings(enabled=True, storage="unused", features=RayFeatures.model_validate(features))
+    return RaySettings(enabled=True, features=RayFeatures.model_validate(features))
 
 
 def on_ray(rows: Sequence[VideoRow], **features: int | float) -> list[ClipFeatures | LostClip]:
@@ -146,7 +146,7 @@ def test_no_cluster_at_the_address_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", refuse)
     said = r"ray\.address auto: no cluster answers \(nobody at auto\); .*`ray start --head`"
-    nowhere = RaySettings(enabled=True, address="auto", storage="unused")
+    nowhere = RaySettings(enabled=True, address="auto")
     with pytest.raises(UserError, match=said) as error, ray_session(nowhere):
         pass
     assert "\n" not in str(error.value)

@@ -9,8 +9,10 @@ from d2vlm_pipeline.orchestration.hooks import StrategyHooks
 from d2vlm_pipeline.pipelines import align, fpo, sft
 from d2vlm_pipeline.settings import HOOKS
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.workers import TrainWorkers
 
-SEVERAL = TrainConfig.model_validate({"sharding": {"gpus": 4, "zero_stage": 2}})
+SHARDED = TrainConfig.model_validate({"clips_per_step": 8, "sharding": {"zero_stage": 2}})
+ONE, FOUR = (TrainWorkers(workers=number, storage="unused") for number in (1, 4))
 
 
 class Wrapping(StrictModel):
@@ -32,25 +34,26 @@ def check(pipeline: Any, **values: Any) -> None:
 
 
 def test_one_gpu_is_let_through() -> None:
-    check(sft.create_pipeline(), sft=TrainConfig())
+    check(sft.create_pipeline(), sft=TrainConfig(), train=ONE)
 
 
 def test_several_are_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^sft\.sharding: ZeRO-2 on 4 GPUs needs a distributed run") as found:
-        check(sft.create_pipeline(), sft=SEVERAL)
+    with pytest.raises(UserError, match=r"^sft: ZeRO-2 on 4 workers needs a distributed run") as found:
+        check(sft.create_pipeline(), sft=SHARDED, train=FOUR)
     assert "\n" not in str(found.value)
 
 
 def test_the_mend_is_for_all_phases_of_the_run() -> None:
     both = fpo.create_pipeline() + sft.create_pipeline()
-    with pytest.raises(UserError, match=r"sft\.sharding\.gpus=1,.*fpo\.sharding\.gpus=1,") as found:
-        check(both, sft=SEVERAL, fpo=SEVERAL)
+    said = r"sft\.sharding\.zero_stage=0,.*fpo\.sharding\.zero_stage=0,"
+    with pytest.raises(UserError, match=said) as found:
+        check(both, sft=SHARDED, fpo=SHARDED, train=ONE)
     assert "\n" not in str(found.value)
 
 
 def test_a_phase_within_other_parameters_is_found() -> None:
-    with pytest.raises(UserError, match=r"^align\.training\.sharding: .*align\.training\.sharding\.gpus=1"):
-        check(align.create_pipeline(), align=Wrapping(training=SEVERAL))
+    with pytest.raises(UserError, match=r"^align\.training: .*align\.training\.sharding\.zero_stage=0"):
+        check(align.create_pipeline(), align=Wrapping(training=SHARDED), train=ONE)
 
 
 def test_it_is_asked_in_every_run() -> None:

@@ -93,7 +93,7 @@ def test_a_run_in_small_portions_ends_where_one_in_large_ones_does() -> None:
     def trained(config: TrainConfig) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
         model = tiny.model()
         step, count = sft(model)
-        size = config.clips_per_pass
+        size = config.clips_per_pass(1)
         clips = uneven_clips()
         data = itertools.repeat([pack(clips[at : at + size], 0) for at in range(0, len(clips), size)])
         curve = run_phase("sft", model, step, data, config, count=count)
@@ -111,13 +111,27 @@ def test_passes_per_step_follow_from_what_goes_together() -> None:
     def config(**changes: object) -> TrainConfig:
         return TrainConfig.model_validate({"clips_per_step": 32} | changes)
 
-    four = {"gpus": 4}
-    assert (config().clips_per_pass, config().accumulation) == (32, 1)
-    assert (config(micro_batch=1).clips_per_pass, config(micro_batch=1).accumulation) == (1, 32)
-    assert (config(sharding=four).clips_per_pass, config(sharding=four).accumulation) == (8, 1)
-    assert config(micro_batch=2, sharding=four).accumulation == 4
-    with pytest.raises(ValueError, match=r"clips_per_step 32 does not divide among micro_batch 3 on 4 GPUs"):
-        config(micro_batch=3, sharding=four)
+    assert (config().clips_per_pass(1), config().accumulation(1)) == (32, 1)
+    assert (config(micro_batch=1).clips_per_pass(1), config(micro_batch=1).accumulation(1)) == (1, 32)
+    assert (config().clips_per_pass(4), config().accumulation(4)) == (8, 1)
+    assert config(micro_batch=2).accumulation(4) == 4
+    with pytest.raises(ValueError, match="clips_per_step 32 does not divide among micro_batch 3 on 1 worker"):
+        config(micro_batch=3)
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "workers", "said"),
+    [
+        (None, 5, "^sft: clips_per_step 32 does not divide among 5 workers: make it a multiple of 5, or"),
+        (8, 8, "^sft: clips_per_step 32 .* among micro_batch 8 on 8 workers: .* multiple of 64,"),
+    ],
+)
+def test_clips_that_workers_cannot_share_are_one_line(
+    micro_batch: int | None, workers: int, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        TrainConfig(clips_per_step=32, micro_batch=micro_batch).check_portions("sft", workers)
+    assert "\n" not in str(error.value)
 
 
 def test_a_loss_that_is_none_stops_the_run_before_its_gradients() -> None:

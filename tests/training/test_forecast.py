@@ -33,7 +33,7 @@ from d2vlm_pipeline.training.forecast import (
     strategies,
 )
 from d2vlm_pipeline.training.precision import Compute
-from d2vlm_pipeline.training.sharding import ShardingConfig
+from d2vlm_pipeline.training.sharding import ShardingConfig, Spread
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from model.pretrained import write_pretrained
@@ -202,8 +202,8 @@ PARAMETERS = Parameters(frozen=3_000_000_000, trained=1_000_000_000, largest=100
 
 
 def memory(stage: int = 0, gpus: int = 4, offload: str = "none", accumulation: int = 8) -> Memory:
-    sharding = ShardingConfig.model_validate({"gpus": gpus, "zero_stage": stage, "offload": offload})
-    return forecast(PARAMETERS, KEPT, sharding, BFLOAT16, accumulation)
+    sharding = ShardingConfig.model_validate({"zero_stage": stage, "offload": offload})
+    return forecast(PARAMETERS, KEPT, Spread(gpus, sharding), BFLOAT16, accumulation)
 
 
 def test_states_are_those_of_the_zero_paper() -> None:
@@ -211,8 +211,8 @@ def test_states_are_those_of_the_zero_paper() -> None:
     parameters = Parameters(frozen=0, trained=7_500_000_000)
     found = []
     for stage in (0, 1, 2, 3):
-        sharding = ShardingConfig.model_validate({"gpus": 64, "zero_stage": stage})
-        one = forecast(parameters, KEPT, sharding, BFLOAT16, accumulation=2)
+        spread = Spread(64, ShardingConfig.model_validate({"zero_stage": stage}))
+        one = forecast(parameters, KEPT, spread, BFLOAT16, accumulation=2)
         found.append((one.weights + one.gradients + one.optimiser) / 1e9)
     assert found == pytest.approx([120, 31.4, 16.6, 1.9], abs=0.05)
 
@@ -228,8 +228,8 @@ def test_every_stage_and_offloading_take_less() -> None:
 
 def test_no_stage_partitions_gradients_that_still_wait_for_the_prefix() -> None:
     parameters = replace(PARAMETERS, trained=8_000_000_000)
-    sharding = ShardingConfig(gpus=8, zero_stage=2)
-    one = forecast(parameters, KEPT, sharding, BFLOAT16, accumulation=1)
+    spread = Spread(8, ShardingConfig(zero_stage=2))
+    one = forecast(parameters, KEPT, spread, BFLOAT16, accumulation=1)
     assert one.step == KEPT.prefix + 2 * parameters.trained
     assert one.gradients == 2 * parameters.trained / 8
 
@@ -262,7 +262,7 @@ def test_checkpointing_takes_less() -> None:
 def test_the_strategies_are_these() -> None:
     several = ["one GPU", "DDP", "ZeRO-1", "ZeRO-2", "ZeRO-3"]
     offloaded = ["ZeRO-2, states on CPU", "ZeRO-3, all on CPU"]
-    assert list(strategies(ShardingConfig(gpus=4, zero_stage=2))) == [*several, *offloaded]
-    assert list(strategies(ShardingConfig())) == ["one GPU"]
-    unusual = ShardingConfig(gpus=4, zero_stage=1, offload="optimiser")
+    assert list(strategies(Spread(4, ShardingConfig(zero_stage=2)))) == [*several, *offloaded]
+    assert list(strategies(Spread(1, ShardingConfig()))) == ["one GPU"]
+    unusual = Spread(4, ShardingConfig(zero_stage=1, offload="optimiser"))
     assert strategies(unusual)["ZeRO-1, states on CPU"] == unusual

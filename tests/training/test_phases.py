@@ -180,10 +180,9 @@ def test_alignment_learns_captions_words_and_matches(clips: StoredClips) -> None
         assert after < 0.9 * before, name
 
 
-def test_several_gpus_are_refused_without_kedro_too(clips: StoredClips) -> None:
-    several = config(clips_per_step=4, sharding={"gpus": 4})
-    with pytest.raises(UserError, match=r"^sft\.sharding: DDP on 4 GPUs needs a distributed run"):
-        train_sft(start(), samples(), clips, several)
+def test_partitioned_states_are_refused_without_kedro_too(clips: StoredClips) -> None:
+    with pytest.raises(UserError, match=r"^sft: ZeRO-2 on 1 worker needs a distributed run"):
+        train_sft(start(), samples(), clips, config(sharding={"zero_stage": 2}))
 
 
 def test_nothing_to_train_on_is_said(clips: StoredClips) -> None:

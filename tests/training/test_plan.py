@@ -141,7 +141,7 @@ def test_as_json_there_is_all_of_it(project: Path) -> None:
     assert found["encoder_parameters"] == 668_684_288
     assert sft["deepspeed"]["train_batch_size"] == 32 == 8 * sft["passes"]
     assert sft["memory"]["ZeRO-2"]["fits_80_gib"] is True
-    assert found["ray"]["address"] == "auto"
+    assert (found["ray"]["address"], found["train"]["workers"]) == ("auto", 8)
     parts = [value for name, value in sft["memory"]["DDP"].items() if name.endswith("_bytes")]
     assert sum(parts[:-1]) == pytest.approx(parts[-1], abs=10)
 
@@ -167,8 +167,9 @@ MODEL_ID = "Qwen/Qwen2.5-VL-3B-Instruct"
         (MODEL, "kind: vlm", "kind: llm", "model.backbone: Input tag 'llm'"),
         (MODEL, "semantic_layer: 6", "semantic_layer: 60", "semantic_layer 60 must be below 36"),
         (MODEL, MODEL_ID, "me/mine", "me/mine: its architecture is not on this machine"),
-        (RAY, "max_failures", "failures", "conf/gpu/ray.yml: ray.failures: Extra inputs are not permitted"),
-        (RAY, "PACK", "PACKED", "conf/gpu/ray.yml: ray.placement"),
+        (TRAINING, "max_failures", "failures", "train.failures: Extra inputs are not permitted"),
+        (TRAINING, "PACK", "PACKED", "train.placement"),
+        (RAY, "decoders", "decoder", "conf/gpu/ray.yml: ray.features.decoder: Extra inputs"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_file(
@@ -206,5 +207,5 @@ def test_an_image_encoder_is_held_to_what_it_has(
 def test_gpus_that_clips_do_not_divide_among_are_one_line(project: Path) -> None:
     result = run("--env", "gpu", "--gpus", "5")
     assert result.exit_code == 2
-    assert result.stderr.startswith("--gpus 5: sft: clips_per_step 32 does not divide among")
+    assert result.stderr.startswith("sft: clips_per_step 32 does not divide among micro_batch 1 on 5 workers")
     assert len(result.stderr.splitlines()) == 1

@@ -9,7 +9,7 @@ import pytest
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
-from d2vlm_pipeline.training.sharding import ShardingConfig, check_single_process
+from d2vlm_pipeline.training.sharding import ShardingConfig, Spread, check_single_process
 
 
 def config(**sharding: Any) -> TrainConfig:
@@ -29,35 +29,36 @@ def values(tree: Any) -> Iterator[Any]:
 
 
 WAYS = [
-    {"gpus": gpus, "zero_stage": stage, "offload": offload}
-    for gpus in (1, 4)
+    Spread(workers, ShardingConfig.model_validate({"zero_stage": stage, "offload": offload}))
+    for workers in (1, 4)
     for stage in (0, 1, 2, 3)
     for offload in ("none", "optimiser", "weights")
     if stage >= {"none": 0, "optimiser": 1, "weights": 3}[offload]
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: ShardingConfig.model_validate(way).name)
-def test_nothing_is_left_for_deepspeed_to_guess(way: dict[str, Any]) -> None:
-    settings = deepspeed_settings(config(**way))
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.workers}, {way.name}")
+def test_nothing_is_left_for_deepspeed_to_guess(way: Spread) -> None:
+    sharding = way.sharding
+    settings = deepspeed_settings(config(**sharding.model_dump()), way.workers)
     assert json.loads(json.dumps(settings)) == settings
     assert "auto" not in list(values(settings)) and None not in list(values(settings))
-    batch = settings["train_micro_batch_size_per_gpu"] * settings["gradient_accumulation_steps"] * way["gpus"]
+    batch = settings["train_micro_batch_size_per_gpu"] * settings["gradient_accumulation_steps"] * way.workers
     assert settings["train_batch_size"] == batch == 32
-    assert settings["zero_optimization"]["stage"] == way["zero_stage"]
-    assert ("offload_optimizer" in settings["zero_optimization"]) == (way["offload"] != "none")
-    assert ("offload_param" in settings["zero_optimization"]) == (way["offload"] == "weights")
+    assert settings["zero_optimization"]["stage"] == sharding.zero_stage
+    assert ("offload_optimizer" in settings["zero_optimization"]) == (sharding.offload != "none")
+    assert ("offload_param" in settings["zero_optimization"]) == (sharding.offload == "weights")
 
 
 def test_the_phase_s_own_values_are_in_it() -> None:
-    settings = deepspeed_settings(config(gpus=4, zero_stage=2, bucket_parameters=1000))
+    settings = deepspeed_settings(config(zero_stage=2, bucket_parameters=1000), workers=4)
     adam = settings["optimizer"]["params"]
     assert (adam["lr"], adam["betas"], adam["weight_decay"]) == (2e-5, [0.9, 0.95], 0.1)
     assert settings["gradient_clipping"] == 0.5
     assert settings["bf16"] == {"enabled": True}
     assert settings["zero_optimization"]["reduce_bucket_size"] == 1000
     single = config().model_copy(update={"precision": "float32"})
-    assert deepspeed_settings(single)["bf16"] == {"enabled": False}
+    assert deepspeed_settings(single, workers=4)["bf16"] == {"enabled": False}
 
 
 @pytest.mark.parametrize(
@@ -74,14 +75,17 @@ def test_unknown_keys_are_errors() -> None:
 
 
 def test_one_process_on_one_gpu_is_fine() -> None:
-    check_single_process({"sft": ShardingConfig()})
+    check_single_process({"sft": ShardingConfig()}, workers=1)
 
 
-@pytest.mark.parametrize("way", [{"gpus": 4}, {"zero_stage": 2}, {"gpus": 2, "zero_stage": 3}])
-def test_what_needs_several_processes_is_refused_in_one_line_that_names_the_mend(way: dict[str, int]) -> None:
+@pytest.mark.parametrize(("workers", "stage"), [(4, 0), (1, 2), (2, 3)])
+def test_what_needs_several_processes_is_refused_in_one_line_that_names_the_mend(
+    workers: int, stage: int
+) -> None:
+    phases = {"sft": ShardingConfig.model_validate({"zero_stage": stage})}
     with pytest.raises(UserError) as found:
-        check_single_process({"align": ShardingConfig(), "sft": ShardingConfig.model_validate(way)}, "gpu")
+        check_single_process(phases, workers, "gpu")
     message = str(found.value)
     assert "\n" not in message
-    assert "`--params sft.sharding.gpus=1,sft.sharding.zero_stage=0,sft.sharding.offload=none`" in message
+    assert "`--params train.workers=1,sft.sharding.zero_stage=0,sft.sharding.offload=none`" in message
     assert "d2vlm plan --env gpu --gpus 1" in message

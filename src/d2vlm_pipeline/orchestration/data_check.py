@@ -219,7 +219,7 @@ def _needs(
         text_tokens=sum(len(s.question) + len(s.answer) for s in samples) // CHARACTERS_PER_TOKEN,
         feature_bytes=sum(frames) * plan.frame.tokens * plan.frame.channels * _FEATURE_BYTES,
         gpu_bytes={
-            name: round(phase.memory[phase.config.sharding.name].total) for name, phase in plan.phases.items()
+            name: round(phase.memory[phase.spread.name].total) for name, phase in plan.phases.items()
         },
     )
 

@@ -1,7 +1,6 @@
 """Typed settings of Ray (ray.yml)."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, PositiveInt
 
@@ -46,7 +45,7 @@ class RayAnswers(StrictModel):
 
 
 class RaySettings(StrictModel):
-    """Where heavy nodes run, and what one of their workers gets; of training, how many is `sharding.gpus`.
+    """Where heavy nodes run, and what one of their workers gets; of training, `train` says that.
 
     Attributes:
         enabled: Whether features are extracted and questions answered on Ray; if not, in processes of this
@@ -56,11 +55,6 @@ class RaySettings(StrictModel):
         object_store_mb: Shared memory of a Ray started here; None leaves the choice to Ray.
         features: Actor pools of the features pipeline.
         answers: Actor pool of the evaluation pipeline.
-        cpus_per_gpu: Processor cores of a training worker.
-        accelerator: Kind of GPU to wait for, by Ray's name (`A100`, `H100` …); None takes any.
-        placement: Whether workers crowd on few nodes or spread over many.
-        max_failures: How often a phase starts again from its checkpoint after a worker was lost.
-        storage: Folder or bucket for checkpoints of a phase; of several nodes, one that all of them see.
     """
 
     enabled: bool = False
@@ -68,11 +62,6 @@ class RaySettings(StrictModel):
     object_store_mb: int | None = Field(default=None, ge=100)
     features: RayFeatures = RayFeatures()
     answers: RayAnswers = RayAnswers()
-    cpus_per_gpu: PositiveInt = 8
-    accelerator: str | None = None
-    placement: Literal["PACK", "SPREAD"] = "PACK"
-    max_failures: int = Field(default=0, ge=0)
-    storage: str = Field(min_length=1)
 
 
 def ray_settings(conf: Path, env: str | None = None) -> RaySettings:

@@ -12,6 +12,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import PreferencePair, Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
 
@@ -24,6 +25,7 @@ def train_phase(
     sampling: SamplingPolicy,
     encoder: EncoderConfig,
     config: TrainConfig,
+    train: TrainWorkers,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """Train a copy of the start model on samples (SFT) or on pairs (FPO)."""
@@ -55,6 +57,7 @@ def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
                     "params:sampling",
                     "params:encoder",
                     "params:training",
+                    "params:train",
                     "params:compute",
                 ],
                 ["model", "curves"],
@@ -71,6 +74,7 @@ def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
         parameters={
             "params:sampling": "params:sampling",
             "params:encoder": "params:encoder",
+            "params:train": "params:train",
             "params:compute": "params:compute",
             "params:training": f"params:{namespace}",
         },

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
 from d2vlm_pipeline.training.sharding import ShardingConfig
 
@@ -91,8 +91,8 @@ class TrainConfig(LoopConfig):
     ``redraw_pairs``: FPO takes the set of pairs drawn for the epoch (`preferences.epochs`), not all at once.
     ``replay_dir``: folder for the batch and the weights of a step whose loss or gradient is no number.
 
-    ``micro_batch``: clips that go through the model together on one GPU, the whole share of a GPU where it is
-    not given. Lower it when memory runs out: gradients are added up to those of the whole step, so that what
+    ``micro_batch``: clips that go through the model together in one worker, its whole share where it is not
+    given. Lower it when memory runs out: gradients are added up to those of the whole step, so that what
     is learned stays the same.
     """
 
@@ -109,24 +109,35 @@ class TrainConfig(LoopConfig):
     sft: SFTConfig = SFTConfig()
     fpo: FPOConfig = FPOConfig()
 
-    @property
-    def clips_per_pass(self) -> int:
-        """Clips that go through the model together on one GPU."""
-        return self.micro_batch or self.clips_per_step // self.sharding.gpus
+    def clips_per_pass(self, workers: int) -> int:
+        """Clips that go through the model together in one of so many workers."""
+        return self.micro_batch or self.clips_per_step // workers
 
-    @property
-    def accumulation(self) -> int:
-        """Passes of one GPU whose gradients make a step."""
-        return self.clips_per_step // (self.clips_per_pass * self.sharding.gpus)
+    def accumulation(self, workers: int) -> int:
+        """Passes of one worker whose gradients make a step."""
+        return self.clips_per_step // (self.clips_per_pass(workers) * workers)
+
+    def check_portions(self, phase: str, workers: int) -> None:
+        """Refuse a number of workers among which a step cannot be shared out.
+
+        Raises:
+            UserError: clips are left over.
+        """
+        if mend := self._left_over(workers):
+            raise UserError(f"{phase}: {mend}, or mend train.workers")
+
+    def _left_over(self, workers: int) -> str | None:
+        """What to do about clips that are left over when a step is shared out; None where none are."""
+        at_once = workers * (self.micro_batch or 1)
+        if self.clips_per_step % at_once == 0:
+            return None
+        of_workers = "1 worker" if workers == 1 else f"{workers} workers"
+        among = of_workers if self.micro_batch is None else f"micro_batch {self.micro_batch} on {of_workers}"
+        clips = f"clips_per_step {self.clips_per_step} does not divide among {among}"
+        return f"{clips}: make it a multiple of {at_once}"
 
     @model_validator(mode="after")
-    def _check_portions(self) -> Self:
-        gpus = self.sharding.gpus
-        at_once = gpus * (self.micro_batch or 1)
-        if self.clips_per_step % at_once:
-            given = "" if self.micro_batch is None else f"micro_batch {self.micro_batch} on "
-            raise ValueError(
-                f"clips_per_step {self.clips_per_step} does not divide among {given}{gpus} GPUs: make it a "
-                f"multiple of {at_once}"
-            )
+    def _check_micro_batch(self) -> Self:
+        if mend := self._left_over(workers=1):
+            raise ValueError(mend)
         return self

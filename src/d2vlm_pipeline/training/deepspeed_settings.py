@@ -8,8 +8,8 @@ from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.sharding import ShardingConfig
 
 
-def deepspeed_settings(config: TrainConfig) -> dict[str, Any]:
-    """The configuration file of DeepSpeed: every value said, none left to be found out.
+def deepspeed_settings(config: TrainConfig, workers: int) -> dict[str, Any]:
+    """The configuration file of DeepSpeed on so many workers: every value said, none left to be found out.
 
     The schedule of the learning rate is the loop's own and not in it; neither are the groups of parameters,
     which bring rates of their own. Keys as in DeepSpeed 0.19
@@ -18,8 +18,8 @@ def deepspeed_settings(config: TrainConfig) -> dict[str, Any]:
     sharding, optim = config.sharding, config.optim
     return {
         "train_batch_size": config.clips_per_step,
-        "train_micro_batch_size_per_gpu": config.clips_per_pass,
-        "gradient_accumulation_steps": config.accumulation,
+        "train_micro_batch_size_per_gpu": config.clips_per_pass(workers),
+        "gradient_accumulation_steps": config.accumulation(workers),
         "gradient_clipping": optim.clip_norm,
         "bf16": {"enabled": config.precision != "float32"},
         "optimizer": {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from d2vlm_pipeline.training.activations import Activations
-from d2vlm_pipeline.training.sharding import ShardingConfig
+from d2vlm_pipeline.training.sharding import Spread
 
 # What CUDA's context and cuBLAS's workspaces hold before the first tensor: 0.5 to 1 GB on current cards.
 CONTEXT_BYTES = 1_000_000_000
@@ -75,12 +75,13 @@ class Memory:
 def forecast(
     parameters: Parameters,
     kept: Activations,
-    sharding: ShardingConfig,
+    spread: Spread,
     precision: Precision,
     accumulation: int,
 ) -> Memory:
-    """Memory of one GPU; GPUs are alike."""
-    stage, gpus = sharding.zero_stage, sharding.gpus
+    """Memory of one GPU; each worker has one, and they are alike."""
+    sharding, gpus = spread.sharding, spread.workers
+    stage = sharding.zero_stage
     is_offloaded = sharding.offload != "none"
     weights = precision.frozen * parameters.frozen + precision.trained * parameters.trained
     gradient = precision.gradient * parameters.trained
@@ -88,8 +89,8 @@ def forecast(
     if stage < 2 and accumulation == 1:
         held = 0.0  # what the pass leaves is the gradient
     optimiser = precision.optimiser * parameters.trained / (gpus if stage >= 1 else 1)
-    buffers = _buffers(parameters, sharding, precision)
-    step = step_bytes(kept, gradient, _update_bytes(parameters, sharding))
+    buffers = _buffers(parameters, spread, precision)
+    step = step_bytes(kept, gradient, _update_bytes(parameters, spread))
     fixed = Memory(
         weights=0.0 if sharding.offload == "weights" else weights / (gpus if stage >= 3 else 1),
         gradients=held,
@@ -112,18 +113,19 @@ def step_bytes(kept: Activations, gradient: int, update: float) -> float:
     return max(forward, kept.prefix + gradient, update)
 
 
-def _update_bytes(parameters: Parameters, sharding: ShardingConfig) -> float:
+def _update_bytes(parameters: Parameters, spread: Spread) -> float:
     """One float32 number more per parameter updated here (torch.optim: `foreach`; DeepSpeed: gradients)."""
-    if sharding.offload != "none":
+    if spread.sharding.offload != "none":
         return 0.0
-    return 4 * parameters.trained / (sharding.gpus if sharding.zero_stage >= 1 else 1)
+    return 4 * parameters.trained / (spread.workers if spread.sharding.zero_stage >= 1 else 1)
 
 
-def _buffers(parameters: Parameters, sharding: ShardingConfig, precision: Precision) -> float:
+def _buffers(parameters: Parameters, spread: Spread, precision: Precision) -> float:
     """What messages between GPUs are put together in, and under ZeRO-3 the weights that lie gathered."""
+    sharding = spread.sharding
     if sharding.zero_stage == 0:
         # DDP: buckets as large as the gradients beside them.
-        return precision.gradient * parameters.trained if sharding.gpus > 1 else 0.0
+        return precision.gradient * parameters.trained if spread.workers > 1 else 0.0
     held = _OVERLAPPED if sharding.overlap_communication else 1.0
     buffers = 2 * held * sharding.bucket_parameters * precision.gradient
     if sharding.zero_stage == 3:
@@ -133,16 +135,15 @@ def _buffers(parameters: Parameters, sharding: ShardingConfig, precision: Precis
     return buffers
 
 
-def strategies(configured: ShardingConfig) -> dict[str, ShardingConfig]:
+def strategies(configured: Spread) -> dict[str, Spread]:
     """Ways to use these GPUs, by name: the configured one, and those it can be compared with."""
-    alone = configured.model_copy(update={"gpus": 1, "zero_stage": 0, "offload": "none"})
-    found = [alone]
-    if configured.gpus > 1:
-        several = alone.model_copy(update={"gpus": configured.gpus})
-        stages = [several.model_copy(update={"zero_stage": stage}) for stage in (0, 1, 2, 3)]
+    plain = configured.sharding.model_copy(update={"zero_stage": 0, "offload": "none"})
+    found = [Spread(1, plain)]
+    if configured.workers > 1:
+        stages = [plain.model_copy(update={"zero_stage": stage}) for stage in (0, 1, 2, 3)]
         offloaded = [
             stages[2].model_copy(update={"offload": "optimiser"}),
             stages[3].model_copy(update={"offload": "weights"}),
         ]
-        found += [*stages, *offloaded]
-    return {sharding.name: sharding for sharding in [*found, configured]}
+        found += [Spread(configured.workers, sharding) for sharding in [*stages, *offloaded]]
+    return {spread.name: spread for spread in [*found, configured]}

@@ -109,7 +109,7 @@ def train_align(
     Raises:
         UserError: there is none, or a step is to be cut into several passes.
     """
-    if config.accumulation > 1:
+    if config.accumulation(workers=1) > 1:
         raise UserError(
             "align.training.micro_batch: the captions of a step are told apart from one another, all at "
             "once; leave it out, and lower clips_per_step where memory is short"
@@ -172,7 +172,7 @@ def _train(
         config.clips_per_step,
         config.branches_per_clip,
         order,
-        config.clips_per_pass,
+        config.clips_per_pass(workers=1),
         apart=bundle.model.reads_question,
         redrawn=redrawn,
     )

@@ -16,7 +16,8 @@ from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
 from d2vlm_pipeline.training.forecast import AUTOCAST, BFLOAT16, FLOAT32, Memory, forecast, strategies
 from d2vlm_pipeline.training.frames import FrameFeatures, frame_features
-from d2vlm_pipeline.training.sharding import ShardingConfig
+from d2vlm_pipeline.training.sharding import Spread
+from d2vlm_pipeline.training.workers import TrainWorkers
 
 CARDS_GIB = (24, 40, 80)
 """Memory of the GPUs that a forecast is held against."""
@@ -41,6 +42,7 @@ class PhasePlan:
     """A phase: what it counts, the tokens of a pass, and memory by strategy."""
 
     config: TrainConfig
+    spread: Spread
     counted: Blueprint
     shape: PassShape
     memory: dict[str, Memory]
@@ -48,7 +50,7 @@ class PhasePlan:
     @property
     def passes(self) -> int:
         """Of one GPU in a step."""
-        clips = self.config.clips_per_step // self.config.sharding.gpus
+        clips = self.config.clips_per_step // self.spread.workers
         prefixes = clips * self.config.branches_per_clip // self.shape.questions
         return -(-prefixes // self.shape.clips)
 
@@ -59,6 +61,7 @@ class Plan:
 
     model: ModelConfig
     frame: FrameFeatures
+    train: TrainWorkers
     phases: dict[str, PhasePlan]
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class Plan:
         return {
             "backbone": self.model.backbone.kind,
             "encoder_parameters": self.frame.parameters,
+            "train": self.train.model_dump(mode="json"),
             "phases": {name: _as_json(phase) for name, phase in self.phases.items()},
         }
 
@@ -75,33 +79,36 @@ def make_plan(
     encoder: EncoderConfig,
     sampling: SamplingPolicy,
     phases: Mapping[str, TrainConfig],
+    train: TrainWorkers,
     lengths: Lengths | None = None,
 ) -> Plan:
     """Plan the phases of a configuration; clips are taken to be as long as sampling allows.
 
     Raises:
-        UserError: an architecture is not on this machine.
+        UserError: an architecture is not on this machine, or a step cannot be shared out among the workers.
     """
+    for name, config in phases.items():
+        config.check_portions(name, train.workers)
     frame = frame_features(encoder)
     fitted = model.model_copy(update={"frame_tokens": frame.tokens, "frame_channels": frame.channels})
     lengths = lengths or Lengths(frames=sampling.max_frames)
-    return Plan(
-        fitted,
-        frame,
-        {name: _plan_phase(fitted, frame, lengths, name, config) for name, config in phases.items()},
-    )
+    planned = {
+        name: _plan_phase(fitted, frame, lengths, name, config, train.workers)
+        for name, config in phases.items()
+    }
+    return Plan(fitted, frame, train, planned)
 
 
 def pass_shape(
-    model: ModelConfig, frame: FrameFeatures, lengths: Lengths, config: TrainConfig, sides: int
+    model: ModelConfig, frame: FrameFeatures, lengths: Lengths, config: TrainConfig, workers: int, sides: int
 ) -> PassShape:
-    """Tokens of one pass on one GPU; ``sides`` are the responses to a question.
+    """Tokens of one pass on one of so many GPUs; ``sides`` are the responses to a question.
 
     Where the projector reads the question, every question has a prefix of its own.
     """
     per_frame = frame.tokens if isinstance(model.projector, TokensConfig) else 1
     return PassShape(
-        clips=config.clips_per_pass,
+        clips=config.clips_per_pass(workers),
         prefix=_TEMPLATE_TOKENS + lengths.frames * per_frame,
         questions=1 if model.projector.reads_question else config.branches_per_clip,
         branch=lengths.question + sides * lengths.answer,
@@ -112,25 +119,30 @@ def pass_shape(
 
 
 def _plan_phase(
-    model: ModelConfig, frame: FrameFeatures, lengths: Lengths, name: str, config: TrainConfig
+    model: ModelConfig, frame: FrameFeatures, lengths: Lengths, name: str, config: TrainConfig, workers: int
 ) -> PhasePlan:
     counted = draw_blueprint(model, config.tuning)
     if name == "fpo" and config.fpo.reference:
         parameters = counted.parameters
         frozen = parameters.frozen + sum(part.total for part in counted.parts.values())
         counted = replace(counted, parameters=replace(parameters, frozen=frozen))
-    shape = pass_shape(model, frame, lengths, config, sides=2 if name == "fpo" else 1)
-    known = strategies(config.sharding)
-    memory = {way: _memory(counted, shape, config, sharding) for way, sharding in known.items()}
-    return PhasePlan(config, counted, shape, memory)
+    shape = pass_shape(model, frame, lengths, config, workers, sides=2 if name == "fpo" else 1)
+    spread = Spread(workers, config.sharding)
+    memory = {
+        way: _memory(counted, shape, config, known, config.accumulation(workers))
+        for way, known in strategies(spread).items()
+    }
+    return PhasePlan(config, spread, counted, shape, memory)
 
 
-def _memory(counted: Blueprint, shape: PassShape, config: TrainConfig, sharding: ShardingConfig) -> Memory:
+def _memory(
+    counted: Blueprint, shape: PassShape, config: TrainConfig, spread: Spread, accumulation: int
+) -> Memory:
     precision = FLOAT32
     if config.precision != "float32":
-        precision = AUTOCAST if sharding.zero_stage == 0 else BFLOAT16
+        precision = AUTOCAST if spread.sharding.zero_stage == 0 else BFLOAT16
     kept = activations(counted.decoder, shape, precision.compute)
-    return forecast(counted.parameters, kept, sharding, precision, config.accumulation)
+    return forecast(counted.parameters, kept, spread, precision, accumulation)
 
 
 def _bytes_per_frame(model: ModelConfig, frame: FrameFeatures, question: int, config: TrainConfig) -> int:
@@ -160,9 +172,9 @@ def _as_json(phase: PhasePlan) -> dict[str, Any]:
         "shape": asdict(phase.shape),
         "clips_per_step": phase.config.clips_per_step,
         "passes": phase.passes,
-        "strategy": phase.config.sharding.name,
+        "strategy": phase.spread.name,
         "memory": {name: _memory_as_json(memory) for name, memory in phase.memory.items()},
-        "deepspeed": deepspeed_settings(phase.config),
+        "deepspeed": deepspeed_settings(phase.config, phase.spread.workers),
     }
 
 

@@ -52,7 +52,7 @@ def _pass(name: str, phase: PhasePlan) -> Table:
         "tokens of a question and what is answered": shape.branch,
         "tokens in all": shape.clips * (shape.prefix + shape.questions * shape.branch),
         "passes of a GPU in a step": phase.passes,
-        "GPUs": config.sharding.gpus,
+        "GPUs": phase.spread.workers,
         "clips of a step": config.clips_per_step,
     }
     for label, number in rows.items():
@@ -66,7 +66,7 @@ def _memory(name: str, phase: PhasePlan) -> Table:
     cards = [f"{card} GB" for card in CARDS_GIB]
     table = _table(f"{name}: GiB on each GPU, foretold (→ as configured)", "strategy", *labels, *cards)
     for way, memory in phase.memory.items():
-        is_configured = way == phase.config.sharding.name
+        is_configured = way == phase.spread.name
         sizes = [_gib(getattr(memory, part)) for part in parts]
         held = ["yes" if fits(memory, card) else "no" for card in CARDS_GIB]
         label = f"→ {way}" if is_configured else f"  {way}"

@@ -68,9 +68,9 @@ def run(
 
     Raises:
         UserError: an adapter is to be saved of a backbone that cannot be loaded without it, or the phase is
-            to use several GPUs.
+            to partition its states.
     """
-    check_single_process({phase: config.sharding})
+    check_single_process({phase: config.sharding}, workers=1)
     model, compute = bundle.model, Compute.of(config)
     as_adapter = not isinstance(config.tuning, FullTuning) and config.tuning.save == "adapter"
     if as_adapter and isinstance(model.config.backbone, BackboneConfig):

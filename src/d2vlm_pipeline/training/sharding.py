@@ -1,8 +1,9 @@
-"""Typed configuration of how a phase spreads over GPUs."""
+"""Typed configuration of what of a phase is partitioned among its workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
@@ -14,10 +15,9 @@ ZeroStage = Literal[0, 1, 2, 3]
 
 
 class ShardingConfig(StrictModel):
-    """What is partitioned among GPUs (ZeRO, arXiv 1910.02054, §5) and what lies in CPU memory instead.
+    """What is partitioned among workers (ZeRO, arXiv 1910.02054, §5) and what lies in CPU memory instead.
 
     Attributes:
-        gpus: One process each.
         zero_stage: 0 partitions nothing, 1 the optimiser's states, 2 gradients as well, 3 the weights, too.
         offload: To CPU memory: nothing, the optimiser's states (stages 1 to 3; ZeRO-Offload, arXiv
             2101.06840), or also the weights (stage 3).
@@ -26,7 +26,6 @@ class ShardingConfig(StrictModel):
         live_parameters: Stage 3: weights that may lie gathered on a GPU at a time.
     """
 
-    gpus: PositiveInt = 1
     zero_stage: ZeroStage = 0
     offload: Offload = "none"
     bucket_parameters: PositiveInt = 50_000_000
@@ -40,32 +39,39 @@ class ShardingConfig(StrictModel):
             raise ValueError(f"offload: {self.offload} needs zero_stage {needed} or more")
         return self
 
+
+@dataclass(frozen=True)
+class Spread:
+    """How a phase lies on its workers: so many, alike, with this partitioned among them."""
+
+    workers: int
+    sharding: ShardingConfig
+
     @property
     def name(self) -> str:
         """What a table calls it."""
-        if self.gpus == 1 and self.zero_stage == 0:
+        if self.workers == 1 and self.sharding.zero_stage == 0:
             return "one GPU"
         offloaded = {"none": "", "optimiser": ", states on CPU", "weights": ", all on CPU"}
-        stage = f"ZeRO-{self.zero_stage}" if self.zero_stage else "DDP"
-        return f"{stage}{offloaded[self.offload]}"
+        stage = f"ZeRO-{self.sharding.zero_stage}" if self.sharding.zero_stage else "DDP"
+        return f"{stage}{offloaded[self.sharding.offload]}"
 
 
-def check_single_process(phases: Mapping[str, ShardingConfig], env: str | None = None) -> None:
+def check_single_process(phases: Mapping[str, ShardingConfig], workers: int, env: str | None = None) -> None:
     """Refuse what one process on one GPU does not do; the mend covers all phases of a run at once.
 
     Raises:
-        UserError: a phase is to use several GPUs, or to partition or offload states.
+        UserError: a phase is to use several workers, or to partition or offload states.
     """
-    several = {phase: of for phase, of in phases.items() if of.gpus > 1 or of.zero_stage > 0}
+    several = {phase: Spread(workers, of) for phase, of in phases.items() if workers > 1 or of.zero_stage > 0}
     if not several:
         return
-    phase, sharding = next(iter(several.items()))
-    keys = [f"{phase}.sharding" for phase in several]
-    alone = ",".join(f"{key}.gpus=1,{key}.zero_stage=0,{key}.offload=none" for key in keys)
+    phase, spread = next(iter(several.items()))
+    alone = ",".join(f"{phase}.sharding.zero_stage=0,{phase}.sharding.offload=none" for phase in several)
     of_env = "" if env is None else f" --env {env}"
-    gpus = "1 GPU" if sharding.gpus == 1 else f"{sharding.gpus} GPUs"
+    of_workers = "1 worker" if workers == 1 else f"{workers} workers"
     raise UserError(
-        f"{phase}.sharding: {sharding.name} on {gpus} needs a distributed run, which this version does not "
-        f"start; add `--params {alone}` to train on one GPU (`d2vlm plan{of_env} --gpus 1` says whether it "
-        "fits)"
+        f"{phase}: {spread.name} on {of_workers} needs a distributed run, which this version does not start; "
+        f"add `--params train.workers=1,{alone}` to train on one GPU (`d2vlm plan{of_env} --gpus 1` says "
+        "whether it fits)"
     )

@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.sharding import check_single_process
+from d2vlm_pipeline.training.workers import TrainWorkers
 
 _PARAMS = "params:"
+_WORKERS = "params:train"
 
 
 class StrategyHooks:
@@ -24,12 +26,16 @@ class StrategyHooks:
         """Check the phases of this run.
 
         Raises:
-            UserError: one asks for several GPUs, or for partitioned states.
+            UserError: they ask for several workers, or for partitioned states.
         """
         inputs = pipeline.inputs()
+        if _WORKERS not in inputs:
+            return  # nothing is trained
+        train: TrainWorkers = catalog.load(_WORKERS)
         names = in_order(name.removeprefix(_PARAMS) for name in inputs if name.startswith(_PARAMS))
         phases = [found for name in names for found in _phases(name, catalog.load(_PARAMS + name))]
-        check_single_process({key: phase.sharding for key, phase in phases}, run_params.get("env"))
+        shardings = {key: phase.sharding for key, phase in phases}
+        check_single_process(shardings, train.workers, run_params.get("env"))
 
 
 def _phases(key: str, value: Any) -> list[tuple[str, TrainConfig]]:

@@ -15,6 +15,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import LoopConfig, TrainConfig
+from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def align_backbone(
     sampling: SamplingPolicy,
     encoder: EncoderConfig,
     config: AlignConfig,
+    workers: TrainWorkers,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """Train projector, tokenizer and backbone on captions alone."""

@@ -7,7 +7,7 @@ from d2vlm_pipeline.pipelines.align.nodes import align_backbone
 from d2vlm_pipeline.pipelines.features.pipeline import extraction_pipeline
 
 # What the two worlds share; everything else of the namespace is the alignment world's own.
-_SHARED = ("sampling", "encoder", "decode_limits", "compute", "ray", "model")
+_SHARED = ("sampling", "encoder", "decode_limits", "compute", "ray", "train", "model")
 
 
 def create_pipeline() -> Pipeline:
@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
             "params:sampling",
             "params:encoder",
             "params:training",
+            "params:train",
             "params:compute",
         ],
         ["aligned_model", "curves"],

@@ -11,6 +11,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
 
@@ -22,6 +23,7 @@ def train_blind(
     sampling: SamplingPolicy,
     encoder: EncoderConfig,
     config: TrainConfig,
+    train: TrainWorkers,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """SFT with every feature zero: the questions, and how long a clip is, are all there is to learn from."""

@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
             "params:sampling",
             "params:encoder",
             "params:sft",
+            "params:train",
             "params:compute",
         ],
         ["blind_model", "blind_curves"],
