@@ -98,6 +98,17 @@ def test_wrong_parameters_are_reported_by_file_and_key(
     assert (result.exit_code, last_line(result)) == (2, f"conf/{file}: {line}")
 
 
+def test_a_root_seed_in_the_wrong_file_is_refused(project: Path, kedro_run: KedroRun) -> None:
+    """Base has filled it in by the time the parameters of an environment are read."""
+    (project / "conf/smoke/parameters_sft.yml").write_text("seed: 3\n")
+    result = kedro_run("--env", "smoke")
+    assert (result.exit_code, last_line(result)) == (
+        2,
+        "conf/smoke/parameters_sft.yml: seed: the root seed of an environment stands in its globals.yml; "
+        "move it there",
+    )
+
+
 def test_the_run_ends_with_its_summary(kedro_run: KedroRun) -> None:
     result = kedro_run()
     assert result.exit_code == 0, result.output

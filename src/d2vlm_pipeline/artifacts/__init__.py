@@ -22,7 +22,7 @@ from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
 from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
 from d2vlm_pipeline.artifacts.locks import locked
 from d2vlm_pipeline.artifacts.progress import track
-from d2vlm_pipeline.artifacts.seeds import derive_seed
+from d2vlm_pipeline.artifacts.seeds import derive_seed, seed_process, worker_names
 
 __all__ = [
     "MANIFEST_NAME",
@@ -45,9 +45,11 @@ __all__ = [
     "new_temporary",
     "open_journal",
     "read_manifest",
+    "seed_process",
     "track",
     "validation_reason",
     "verify",
+    "worker_names",
     "write_bytes_atomic",
     "write_text_atomic",
 ]

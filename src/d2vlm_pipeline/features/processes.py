@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import UserError, digest_file
+from d2vlm_pipeline.artifacts import UserError, digest_file, seed_process
 from d2vlm_pipeline.features.config import EncoderConfig
 from d2vlm_pipeline.features.encoder import FrameEncoder, build_encoder
 from d2vlm_pipeline.timeline import TimeBase
@@ -138,6 +138,7 @@ def _encode(frames_THWC: np.ndarray, path: str, digest: str) -> np.ndarray:
     if _encoder is None:
         raise RuntimeError("an encoder process was used before it was started")
     check_unchanged(path, digest)
+    seed_process(0, "encode", digest, with_torch=True)
     return _encoder.encode(frames_THWC)
 
 

@@ -45,6 +45,23 @@ def check_runtime_parameters(conf: Path, env: str | None, runtime_params: dict[s
             raise UserError(f"--params: no parameter '{key}'; {hint}")
 
 
+def check_root_seed(conf: Path, env: str | None) -> None:
+    """Refuse an environment whose parameters set `seed`: base's `${seed}` is filled in before they are read.
+
+    Raises:
+        UserError: a file does; what it says would be taken by nobody.
+    """
+    folder = conf / (env or CONFIG_LOADER_ARGS["default_run_env"])
+    if folder == conf / CONFIG_LOADER_ARGS["base_env"]:
+        return
+    for file in _parameter_files(conf, env):
+        if file.is_relative_to(folder) and _holds(yaml.safe_load(file.read_text(encoding="utf-8")), ["seed"]):
+            raise UserError(
+                f"{conf.name}/{file.relative_to(conf)}: seed: the root seed of an environment stands in its "
+                "globals.yml; move it there"
+            )
+
+
 def parameter_error(
     conf: Path, env: str | None, runtime_params: dict[str, Any], pipelines: dict[str, Any]
 ) -> str | None:

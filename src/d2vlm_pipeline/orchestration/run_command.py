@@ -11,7 +11,12 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 
-from d2vlm_pipeline.orchestration.checks import check_pipelines, check_runtime_parameters, parameter_error
+from d2vlm_pipeline.orchestration.checks import (
+    check_pipelines,
+    check_root_seed,
+    check_runtime_parameters,
+    parameter_error,
+)
 from d2vlm_pipeline.orchestration.errors import fail, user_error_in
 
 
@@ -21,6 +26,7 @@ def _run(**options: Any) -> Any:
     env = options["env"] or os.environ.get("KEDRO_ENV")
     try:
         check_pipelines(str(project.PACKAGE_NAME), filter(None, [options["pipeline"], *options["pipelines"]]))
+        check_root_seed(conf, env)
         check_runtime_parameters(conf, env, options["params"])
         return kedro_run.callback(**options)  # type: ignore[misc]
     except ParameterValidationError as error:

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import StrictModel, digest_file
+from d2vlm_pipeline.artifacts import StrictModel, digest_file, seed_process
 from d2vlm_pipeline.timeline import SamplingPolicy, TimeBase
 from d2vlm_pipeline.video.fingerprints import SIZE_PX, spread_frames
 from d2vlm_pipeline.video.frames import read_frames, read_video, sample_video
@@ -66,6 +66,7 @@ def run_job(job: Job) -> tuple[Reply, memoryview | None]:
         VideoError: the file is refused.
     """
     path = Path(job.path)
+    seed_process(0, "video", job.op, with_torch=False)
     if job.op == "inspect":
         if not job.verify:
             probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
