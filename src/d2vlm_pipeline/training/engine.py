@@ -8,14 +8,25 @@ they add up to is the gradient of the whole step (`accumulation`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from d2vlm_pipeline.training.accumulation import StepResult
 
 _Batch = TypeVar("_Batch", contravariant=True)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which worker this is, of how many, and where it computes."""
+
+    rank: int = 0
+    number: int = 1
+    device: torch.device = torch.device("cpu")
 
 
 class Engine(Protocol[_Batch]):
@@ -35,15 +46,18 @@ class Engine(Protocol[_Batch]):
         """How many there are."""
         ...
 
-    def forward(self, batch: _Batch) -> StepResult:
-        """One pass: what the phase's step function computes of a batch."""
+    def forward(self, batch: _Batch, is_last: bool) -> StepResult:
+        """One pass: what the phase's step function computes of a batch.
+
+        Every worker runs as many passes in a step; of the last one the engine must know before it starts,
+        since behind its backward pass the gradients of all workers are together.
+        """
         ...
 
-    def backward(self, loss: Tensor, is_last: bool) -> None:
-        """Add the gradients of a pass; `loss` is this pass's share of the step's loss.
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of the pass; `loss` is its share of the step's loss.
 
-        Summed over all passes of all workers, losses are the loss of the step: nothing is averaged. Behind
-        the pass that `is_last` the gradients of all workers are together.
+        Summed over all passes of all workers, losses are the loss of the step: nothing is averaged.
         """
         ...
 
@@ -81,6 +95,15 @@ class Engine(Protocol[_Batch]):
     def finish(self) -> None:
         """Leave the trained weights, whole, in the plain model of worker 0."""
         ...
+
+
+def idle_passes(parts: Sequence[Any], rank: int, workers: int) -> int:
+    """Passes that a worker runs behind its share, of any part and with weight 0, since others still run one.
+
+    Weights may be gathered for every pass, and gradients added up behind the last: workers that ran fewer
+    would leave the others waiting.
+    """
+    return -(-len(parts) // workers) - len(share_of(parts, rank, workers))
 
 
 def share_of(parts: Sequence[Any], rank: int, workers: int) -> Sequence[Any]:
