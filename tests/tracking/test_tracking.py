@@ -21,21 +21,6 @@ from d2vlm_pipeline.tracking import (
 )
 
 
-@pytest.fixture(scope="session")
-def tracking(tmp_path_factory) -> TrackingConfig:
-    """One store for the session: its tables take seconds to make."""
-    root = tmp_path_factory.mktemp("mlruns")
-    return TrackingConfig(
-        tracking_uri=f"sqlite:///{root}/below/mlflow.db", artifact_root=str(root / "artifacts")
-    )
-
-
-@pytest.fixture
-def run_id(tracking) -> str:
-    client = tracking_client(tracking)
-    return client.create_run(ensure_experiment(client, tracking)).info.run_id
-
-
 def run(tracking, run_id):
     return tracking_client(tracking).get_run(run_id)
 

@@ -2,6 +2,7 @@
 
 from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
 from d2vlm_pipeline.tracking.config import TrackingConfig
+from d2vlm_pipeline.tracking.live import CurveTarget, LiveCurve, curve_target, show_curves
 from d2vlm_pipeline.tracking.log import (
     flatten_scores,
     flatten_studies,
@@ -14,9 +15,12 @@ from d2vlm_pipeline.tracking.log import (
 from d2vlm_pipeline.tracking.run import OpenRun, current_run
 
 __all__ = [
+    "CurveTarget",
+    "LiveCurve",
     "OpenRun",
     "TrackingConfig",
     "current_run",
+    "curve_target",
     "ensure_experiment",
     "flatten_scores",
     "flatten_studies",
@@ -27,5 +31,6 @@ __all__ = [
     "log_studies",
     "metric_key",
     "open_run",
+    "show_curves",
     "tracking_client",
 ]

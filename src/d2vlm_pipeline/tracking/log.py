@@ -71,6 +71,8 @@ def log_studies(config: TrackingConfig, run_id: str, record: Mapping[str, Any]) 
 def log_curves(config: TrackingConfig, run_id: str, rows: Iterable[Mapping[str, float]], prefix: str) -> None:
     """Log step curves: a row `{"step": k, name: value, ...}` becomes metrics `prefix/name` at step k.
 
+    What the run has already, logged while the curve grew, is left out.
+
     Raises:
         UserError: a row has no whole-numbered step.
     """
@@ -80,7 +82,8 @@ def log_curves(config: TrackingConfig, run_id: str, rows: Iterable[Mapping[str, 
         if step is None or step != int(step):
             raise UserError(f"curves of {prefix}, row {number}: step is {step!r}; give a whole number")
         points += [(metric_key(prefix, name), float(row[name]), int(step)) for name in row if name != "step"]
-    _log_points(tracking_client(config), run_id, points)
+    client = tracking_client(config)
+    _log_points(client, run_id, _not_yet_there(client, run_id, points))
 
 
 def log_files(
@@ -108,6 +111,18 @@ def _leaves(scores: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mappin
             for task, metrics in tasks.items():
                 for metric, score in metrics.items():
                     yield (system, split, task, metric), score
+
+
+def _not_yet_there(
+    client: MlflowClient, run_id: str, points: list[tuple[str, float, int]]
+) -> list[tuple[str, float, int]]:
+    """Points of which the run has no value at their step."""
+    known = set(client.get_run(run_id).data.metrics)
+    steps = {
+        name: {metric.step for metric in client.get_metric_history(run_id, name)}
+        for name in {name for name, _, _ in points} & known
+    }
+    return [point for point in points if point[2] not in steps.get(point[0], ())]
 
 
 def _log_points(client: MlflowClient, run_id: str, points: list[tuple[str, float, int]]) -> None:

@@ -1,11 +1,17 @@
 """What a run shows in MLflow: curves step by step, scores, pictures and reports."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
 
 from d2vlm_pipeline.orchestration.datasets.base import LeaveAsIs, PersistedDataset
+
+if TYPE_CHECKING:
+    from d2vlm_pipeline.tracking import OpenRun
 
 
 class MlflowReportHooks:
@@ -20,27 +26,51 @@ class MlflowReportHooks:
         """Remember where entries are looked up."""
         self._catalog = catalog
 
+    @hook_impl(trylast=True)
+    def before_node_run(self, node: Node) -> None:
+        """Let a node that makes a curve show it while it grows."""
+        from d2vlm_pipeline.tracking import CurveTarget, show_curves
+
+        shown = {name: self._shown(name) for name in node.outputs}
+        curves = [name for name, entry in shown.items() if entry and entry.metadata["mlflow"] == "curves"]
+        target = None
+        if curves and (run := _open_run()):
+            target = CurveTarget(run.tracking, run.run_id, _phase(curves[0]))
+        show_curves(target)
+
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log the dataset if its entry asks for it and a run is open."""
-        dataset = self._catalog.get(dataset_name) if self._catalog is not None else None
-        if not isinstance(dataset, PersistedDataset) or "mlflow" not in dataset.metadata:
+        dataset = self._shown(dataset_name)
+        if dataset is None or isinstance(data, LeaveAsIs) or (run := _open_run()) is None:
             return
-        if isinstance(data, LeaveAsIs):
-            return
-        import mlflow
+        _log(dataset.metadata["mlflow"], dataset_name, run, dataset, data)
 
-        if mlflow.active_run() is None:  # tracking is switched off for this pipeline
-            return
-        _log(dataset.metadata["mlflow"], dataset_name, dataset, data)
+    def _shown(self, name: str) -> PersistedDataset | None:
+        """The entry, if its metadata asks for it to be shown."""
+        dataset = self._catalog.get(name) if self._catalog is not None else None
+        return dataset if isinstance(dataset, PersistedDataset) and "mlflow" in dataset.metadata else None
 
 
-def _log(kind: str, name: str, dataset: PersistedDataset, data: Any) -> None:
-    from d2vlm_pipeline.tracking import current_run, log_curves, log_files, log_scores, log_studies
+def _open_run() -> OpenRun | None:
+    """The run to log to; None where tracking is switched off for this pipeline."""
+    import mlflow
 
-    run = current_run()
+    from d2vlm_pipeline.tracking import current_run
+
+    return None if mlflow.active_run() is None else current_run()
+
+
+def _phase(curves: str) -> str:
+    """What the metrics of a curve are named after."""
+    return curves.removesuffix("_curves")
+
+
+def _log(kind: str, name: str, run: OpenRun, dataset: PersistedDataset, data: Any) -> None:
+    from d2vlm_pipeline.tracking import log_curves, log_files, log_scores, log_studies
+
     if kind == "curves":
-        log_curves(run.tracking, run.run_id, data["points"], name.removesuffix("_curves"))
+        log_curves(run.tracking, run.run_id, data["points"], _phase(name))
     elif kind == "scores":
         log_scores(run.tracking, run.run_id, data)
     elif kind == "studies":
