@@ -32,7 +32,7 @@ from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.packing import PackedBatch
 from d2vlm_pipeline.objectives import OFFICIAL_FPO, OFFICIAL_SFT
 from d2vlm_pipeline.training import steps
-from d2vlm_pipeline.training.loop import StepResult
+from d2vlm_pipeline.training.accumulation import StepResult
 
 QUESTIONS = 5
 PUBLISHED_SECONDS = {"sft": 1.48, "fpo": 2.11}

@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +14,15 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model import D2VLM
 from d2vlm_pipeline.model.packing import Clip, PackedBatch, pack
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
-from d2vlm_pipeline.training.accumulation import Count, StepResult, descend, shares_of
+from d2vlm_pipeline.training.accumulation import Count, StepResult, shares_of
 from d2vlm_pipeline.training.config import TrainConfig
-from d2vlm_pipeline.training.loop import run_phase
+from d2vlm_pipeline.training.data import Parts
+from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.loop import Trouble, run_phase
+from d2vlm_pipeline.training.passes import descend
 from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
 from model import tiny
+from training.gang import Gang, GangEngine
 
 Step = Callable[[PackedBatch], StepResult]
 
@@ -64,8 +70,9 @@ def test_passes_add_up_to_the_step(phase: str, sizes: tuple[int, ...]) -> None:
     step, count = PHASES[phase](model)
     rest = iter(uneven_clips())
     passes = [pack(list(itertools.islice(rest, size)), 0) for size in sizes]
-    whole, expected = learned(model, descend(step, [pack(uneven_clips(), 0)], count, lambda _: None))
-    cut, found = learned(model, descend(step, passes, count, lambda _: None))
+    engine = PlainEngine(model, step, TrainConfig())
+    whole, expected = learned(model, descend(engine, [pack(uneven_clips(), 0)], count, lambda *_: None))
+    cut, found = learned(model, descend(engine, passes, count, lambda *_: None))
     torch.testing.assert_close(cut.loss, whole.loss.detach())
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -86,7 +93,8 @@ def test_the_mean_of_means_would_be_another_loss() -> None:
 
 
 def test_what_no_pass_has_has_no_share() -> None:
-    assert shares_of([{"a": 1, "b": 0}, {"a": 3, "b": 0}]) == [{"a": 0.25, "b": 0.0}, {"a": 0.75, "b": 0.0}]
+    counts = [{"a": 1, "b": 0}, {"a": 3, "b": 0}]
+    assert shares_of(counts, {"a": 4, "b": 0}) == [{"a": 0.25, "b": 0.0}, {"a": 0.75, "b": 0.0}]
 
 
 def test_a_run_in_small_portions_ends_where_one_in_large_ones_does() -> None:
@@ -95,8 +103,9 @@ def test_a_run_in_small_portions_ends_where_one_in_large_ones_does() -> None:
         step, count = sft(model)
         size = config.clips_per_pass(1)
         clips = uneven_clips()
-        data = itertools.repeat([pack(clips[at : at + size], 0) for at in range(0, len(clips), size)])
-        curve = run_phase("sft", model, step, data, config, count=count)
+        parts = [pack(clips[at : at + size], 0) for at in range(0, len(clips), size)]
+        engine = PlainEngine(model, step, config)
+        curve = run_phase("sft", model, engine, lambda taken: itertools.repeat(parts), config, count=count)
         return curve.points, model.state_dict()
 
     whole = TrainConfig(steps=3, clips_per_step=3, log_every=3, threads=1)
@@ -105,6 +114,79 @@ def test_a_run_in_small_portions_ends_where_one_in_large_ones_does() -> None:
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
     for name, weight in weights.items():
         torch.testing.assert_close(same[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def trained_by(workers: int, phase: str) -> list[tuple[list[dict[str, float]], dict[str, Tensor]]]:
+    """Curve and weights as every worker has them, three clips a step."""
+    gang, config = Gang(workers), TrainConfig(steps=3, clips_per_step=3, log_every=2, threads=1)
+    parts = Parts([partial(pack, [clip], 0) for clip in uneven_clips()])
+
+    def work(rank: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+        model = tiny.model()
+        step, count = PHASES[phase](model)
+        engine = GangEngine(gang, rank, model, step, config)
+        curve = run_phase(phase, model, engine, lambda taken: itertools.repeat(parts), config, count=count)
+        return curve.points, model.state_dict()
+
+    return gang.run(work)
+
+
+@pytest.mark.parametrize("phase", ["sft", "fpo"])
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_that_share_a_step_learn_what_one_would(workers: int, phase: str) -> None:
+    """Two have passes to make up, four leave one without any; figures and spreads are put together."""
+    ((expected, weights),) = trained_by(1, phase)
+    found = trained_by(workers, phase)
+    for points, same in found:
+        assert points == found[0][0]
+        assert points == [pytest.approx(point, rel=1e-4, abs=1e-4) for point in expected]
+        for name, weight in weights.items():
+            torch.testing.assert_close(same[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_a_worker_packs_only_what_falls_to_it() -> None:
+    packed: list[int] = []
+
+    def made(number: int) -> PackedBatch:
+        packed.append(number)
+        return pack([uneven_clips()[number % 3]], 0)
+
+    model = tiny.model()
+    step, count = sft(model)
+    gang = Gang(1)
+    engine = GangEngine(gang, 0, model, step, TrainConfig())
+    engine._rank, gang.workers = 1, 2
+    gang.gather = lambda rank, value: [value]  # type: ignore[method-assign]  # the other one is silent
+    descend(engine, Parts([partial(made, number) for number in range(5)]), count, lambda *_: None)
+    assert packed == [3, 4]
+
+
+def test_workers_agree_that_a_loss_is_none() -> None:
+    gang, config = Gang(2), TrainConfig(steps=2, clips_per_step=3, threads=1)
+    parts = [pack([clip], 0) for clip in uneven_clips()]
+    seen: dict[int, list[bool]] = {}
+
+    def work(rank: int) -> str:
+        model = tiny.model()
+        step, count = sft(model)
+
+        def sometimes(batch: PackedBatch) -> StepResult:
+            result = step(batch)
+            broken = {name: term * float("nan") for name, term in result.terms.items()}
+            return replace(result, terms=broken) if batch is parts[2] else result
+
+        def rescue(trouble: Trouble[PackedBatch]) -> Path:
+            seen[rank] = [batch is parts[2] for batch in trouble.batches]
+            return Path("saved")
+
+        engine = GangEngine(gang, rank, model, sometimes, config)
+        with pytest.raises(UserError) as caught:
+            run_phase("sft", model, engine, lambda _: itertools.repeat(parts), config, None, count, rescue)
+        return str(caught.value)
+
+    told = "sft: the loss is nan at step 1; `d2vlm replay saved` shows where it began; lower"
+    assert [error.startswith(told) for error in gang.run(work)] == [True, True]
+    assert seen == {1: [True]}
 
 
 def test_passes_per_step_follow_from_what_goes_together() -> None:
@@ -145,5 +227,6 @@ def test_a_loss_that_is_none_stops_the_run_before_its_gradients() -> None:
     passes = [pack([clip], 0) for clip in uneven_clips()]
     config = TrainConfig(steps=1, clips_per_step=3, micro_batch=1, threads=1)
     with pytest.raises(UserError, match="the loss is nan at step 1"):
-        run_phase("sft", model, broken, itertools.repeat(passes), config, count=count)
+        engine = PlainEngine(model, broken, config)
+        run_phase("sft", model, engine, lambda taken: itertools.repeat(passes), config, count=count)
     assert model.query_head[1].weight.grad is None

@@ -3,7 +3,8 @@
 import itertools
 import random
 from collections import Counter
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2vlm_pipeline.model.packing import PackedBatch
-from d2vlm_pipeline.training.data import TrainingClip, batches, windowed_epoch
+from d2vlm_pipeline.training.data import Parts, TrainingClip, batches, windowed_epoch
 from model import tiny
 
 lengths_of_clips = st.lists(st.integers(1, 40), max_size=60)
@@ -65,7 +66,7 @@ def draw(
 def steps(
     number: int, clips_per_step: int, branches_per_clip: int, seed: int, micro_batch: int | None = None
 ) -> list[list[PackedBatch]]:
-    drawn = batches(clips(), tiny.tokens().pad, clips_per_step, branches_per_clip, seed, micro_batch)
+    drawn = batches(0, clips(), tiny.tokens().pad, clips_per_step, branches_per_clip, seed, micro_batch)
     return list(itertools.islice(drawn, number))
 
 
@@ -78,6 +79,30 @@ def same(one: PackedBatch, other: PackedBatch) -> bool:
 def test_the_seed_decides_the_batches() -> None:
     assert all(same(one, other) for one, other in zip(draw(7), draw(7), strict=True))
     assert not all(same(one, other) for one, other in zip(draw(7), draw(7, seed=1), strict=True))
+
+
+@pytest.mark.parametrize("redrawn", [[], [3], [7, 2]])
+def test_what_is_behind_a_step_follows_from_its_number(redrawn: list[int]) -> None:
+    """Across epochs, also where their sets differ in length."""
+    sets = [clips(count) for count in redrawn]
+
+    def behind(taken: int) -> Iterator[Parts[PackedBatch]]:
+        return batches(taken, clips(), tiny.tokens().pad, 2, 3, 0, micro_batch=1, redrawn=sets)
+
+    whole = [list(parts) for parts in itertools.islice(behind(0), 14)]
+    for taken in range(12):
+        for expected, parts in zip(whole[taken:], itertools.islice(behind(taken), 2), strict=False):
+            assert all(same(one, other) for one, other in zip(expected, parts, strict=True))
+
+
+def test_what_is_not_asked_for_is_not_packed() -> None:
+    count = 2
+    unreadable = [replace(clip, branches=[None] * 4) for clip in clips()]  # type: ignore[list-item]
+    parts = next(batches(7, unreadable, tiny.tokens().pad, count, 3, 0, micro_batch=1))
+    assert len(parts) == len(parts[:]) == count
+    assert len(parts[1:]) == 1
+    with pytest.raises(AttributeError):
+        parts[0]
 
 
 def test_every_clip_is_seen_once_an_epoch() -> None:
@@ -119,8 +144,8 @@ def test_which_branches_train_changes_until_all_have() -> None:
 def test_branches_kept_apart_are_the_same_ones_each_with_a_prefix_of_its_own(
     micro_batch: int | None, passes: int
 ) -> None:
-    drawn = batches(clips(4), tiny.tokens().pad, 2, 3, 0, micro_batch, apart=True)
-    shared = batches(clips(4), tiny.tokens().pad, 2, 3, 0)
+    drawn = batches(0, clips(4), tiny.tokens().pad, 2, 3, 0, micro_batch, apart=True)
+    shared = batches(0, clips(4), tiny.tokens().pad, 2, 3, 0)
     for step, (one,) in itertools.islice(zip(drawn, shared, strict=False), 4):
         assert len(step) == passes
         for batch in step:

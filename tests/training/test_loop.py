@@ -1,7 +1,8 @@
 """The loop: schedule, optimiser, curve, and what it does when a loss goes wrong."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.training.accumulation import StepResult
-from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
-from d2vlm_pipeline.training.loop import build_optimiser, lr_share, run_phase
+from d2vlm_pipeline.training.config import LoopConfig, OptimConfig, TrainConfig
+from d2vlm_pipeline.training.curve import Curve
+from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.loop import run_phase
+from d2vlm_pipeline.training.optimiser import build_optimiser, lr_share
 
 
 def config(steps: int = 10, log_every: int = 4, **optim: float) -> TrainConfig:
@@ -24,11 +28,20 @@ def line(seed: int = 0) -> nn.Linear:
     return nn.Linear(3, 1)
 
 
-def points(seed: int = 0) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        x = torch.randn(8, 3, generator=generator)
+def points(taken: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    for step in itertools.count(taken):
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
         yield [(x, x @ torch.tensor([[1.0], [-2.0], [0.5]]))]
+
+
+def run(
+    name: str,
+    model: nn.Module,
+    step: Callable[[Any], StepResult],
+    config: LoopConfig,
+    data: Callable[[int], Iterator[Sequence[Any]]] = points,
+) -> Curve:
+    return run_phase(name, model, PlainEngine(model, step, config), data, config)
 
 
 def squares(model: nn.Module):
@@ -92,7 +105,7 @@ def test_the_curve_has_a_mean_for_every_stretch_and_the_last() -> None:
         losses.append(result.loss.item())
         return result
 
-    curve = run_phase("fit", model, step, points(), config(steps=10, log_every=4)).points
+    curve = run("fit", model, step, config(steps=10, log_every=4)).points
     assert [point["step"] for point in curve] == [4, 8, 10]
     stretches = losses[:4], losses[4:8], losses[8:]
     assert [point["loss"] for point in curve] == pytest.approx([sum(part) / len(part) for part in stretches])
@@ -103,7 +116,7 @@ def test_the_curve_has_a_mean_for_every_stretch_and_the_last() -> None:
 
 def test_a_phase_ends_in_evaluation_mode_having_learned() -> None:
     model = line()
-    first, last = run_phase("fit", model, squares(model), points(), config(100, 50, learning_rate=0.1)).points
+    first, last = run("fit", model, squares(model), config(100, 50, learning_rate=0.1)).points
     assert last["loss"] < 0.05 * first["loss"]
     assert not model.training
 
@@ -115,7 +128,7 @@ def test_no_step_is_longer_than_the_clipped_gradient() -> None:
     def step(batch: tuple[Tensor, Tensor]) -> StepResult:
         return StepResult(1e6 * squares(model)(batch).loss, {})
 
-    (point,) = run_phase("fit", model, step, points(), config(1, 1, learning_rate=0.01)).points
+    (point,) = run("fit", model, step, config(1, 1, learning_rate=0.01)).points
     assert point["grad_norm"] > 1e5
     assert (model.weight - start.weight).abs().max() < 0.011
 
@@ -132,7 +145,7 @@ def test_a_loss_that_is_no_number_ends_the_phase_before_it_spoils_the_weights(ba
         return StepResult(scale * squares(model)(batch).loss, {})
 
     with pytest.raises(UserError, match=rf"fit: the loss is {bad} at step 3; lower optim\.learning_rate"):
-        run_phase("fit", model, step, points(), config())
+        run("fit", model, step, config())
     assert torch.equal(model.weight, kept[-1])
 
 
@@ -145,7 +158,7 @@ def test_a_phase_follows_from_its_seed_whatever_was_drawn_before() -> None:
             return StepResult((model(drop(batch[0])) - batch[1]).square().mean(), {})
 
         torch.rand(seed + 5)
-        run_phase(name, model, step, points(), TrainConfig(seed=seed, steps=5, threads=1))
+        run(name, model, step, TrainConfig(seed=seed, steps=5, threads=1))
         return model[0].weight.flatten().tolist()
 
     assert weights(1) == weights(1)
@@ -172,7 +185,11 @@ def test_two_threads_give_the_same_weights_every_time() -> None:
 
     def trained() -> Tensor:
         table = Table()
-        run_phase("rows", table, lambda at: StepResult(table(*at), {}), itertools.repeat([batch]), config)
+
+        def step(batch: tuple[Tensor, Tensor]) -> StepResult:
+            return StepResult(table(*batch), {})
+
+        run("rows", table, step, config, lambda taken: itertools.repeat([batch]))
         return table.rows.detach()
 
     first = trained()

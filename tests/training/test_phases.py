@@ -1,5 +1,6 @@
 """Phases on a model of a few thousand weights: what they lower, raise, repeat and leave alone."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from d2vlm_pipeline.objectives import FPOConfig
 from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.training.align import caption_clip
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
-from d2vlm_pipeline.training.loop import Curve
+from d2vlm_pipeline.training.curve import Curve
 from d2vlm_pipeline.training.phases import train_align, train_fpo, train_sft
 from model import tiny
 
@@ -253,7 +254,7 @@ def test_each_epoch_trains_on_its_own_set_of_pairs(
     seen = {}
 
     def watch(name: str, bundle: ModelBundle, data: Any, *rest: Any) -> None:
-        steps = [next(data) for _ in range(4)]
+        steps = itertools.islice(data(0), 4)
         seen["labels"] = [round(float(batch.query_label_MT.sum()), 3) for step in steps for batch in step]
 
     monkeypatch.setattr(phases, "run", watch)

@@ -10,7 +10,7 @@ from d2vlm_pipeline.model.packing import pack
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning, OptimConfig, TrainConfig
-from d2vlm_pipeline.training.loop import build_optimiser
+from d2vlm_pipeline.training.optimiser import build_optimiser
 from d2vlm_pipeline.training.precision import Compute, frozen_matrices
 from d2vlm_pipeline.training.steps import fpo_step, sft_step
 from d2vlm_pipeline.training.tuning import tuned

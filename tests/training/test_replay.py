@@ -1,7 +1,7 @@
 """A step that fails is saved, runs again as it was, and says where it began."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,12 +45,15 @@ def batch() -> PackedBatch:
 
 def captions() -> AlignBatch:
     clip = caption_clip(tiny.sample("dvc"), tiny.features(8).numpy(), tiny.clock(8), bundle().layout)
-    return next(align_batches([clip], AlignEncoder(tiny.tokenizer(), tiny.tokens(), 2), 1, seed=0))[0]
+    encoder = AlignEncoder(tiny.tokenizer(), tiny.tokens(), 2)
+    return next(align_batches(0, [clip], encoder, clips_per_step=1, seed=0))[0]
 
 
 def broken(tmp_path: Path, batch_of_step: Callable[[int], PackedBatch], given: ModelBundle) -> str:
     """The error of a phase over these batches."""
-    data = ([batch_of_step(step)] for step in itertools.count(1))
+    def data(taken: int) -> Iterator[list[PackedBatch]]:
+        return ([batch_of_step(step)] for step in itertools.count(taken + 1))
+
     with pytest.raises(UserError) as caught:
         run("sft", given, data, config(tmp_path))
     return str(caught.value)
@@ -79,7 +82,7 @@ def test_every_pass_of_a_step_is_saved(tmp_path: Path) -> None:
     good, bad = batch(), batch()
     bad.features_BTNC[0, 2, 1, 0] = float("inf")
     with pytest.raises(UserError, match="the loss is nan at step 1"):
-        run("sft", bundle(), itertools.repeat([good, bad, good]), config(tmp_path))
+        run("sft", bundle(), lambda taken: itertools.repeat([good, bad, good]), config(tmp_path))
     seen = replay(tmp_path / "replay" / "sft-step1")
     assert seen.culprit.startswith("the batch: 2.features_BTNC is inf at [0, 2, 1, 0]")
     assert seen.loss != seen.loss
@@ -179,6 +182,7 @@ def test_what_is_no_saved_step_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_without_a_folder_the_error_alone_remains(tmp_path: Path) -> None:
     bad = replace(batch(), features_BTNC=batch().features_BTNC * torch.inf)
+    config = TrainConfig(steps=1, threads=1, optim=OptimConfig())
     with pytest.raises(UserError, match="sft: the loss is nan at step 1; lower"):
-        run("sft", bundle(), itertools.repeat([bad]), TrainConfig(steps=1, threads=1, optim=OptimConfig()))
+        run("sft", bundle(), lambda taken: itertools.repeat([bad]), config)
     assert list(tmp_path.iterdir()) == []

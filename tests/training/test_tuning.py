@@ -11,7 +11,7 @@ from d2vlm_pipeline.model import D2VLM, ModelBundle
 from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.objectives import SFTConfig
 from d2vlm_pipeline.training.config import FrozenTuning, LoraTuning, OptimConfig
-from d2vlm_pipeline.training.loop import build_optimiser
+from d2vlm_pipeline.training.optimiser import build_optimiser
 from d2vlm_pipeline.training.steps import sft_step
 from d2vlm_pipeline.training.tuning import adapter_targets, is_adapter, tuned
 from model.pretrained import ARCHITECTURES, fresh, outputs, two_clips, write_pretrained

@@ -9,11 +9,11 @@ a frame or of a text. No interval is ever a target.
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from d2vlm_pipeline.model.packing import Branch, Clip, PackedBatch, Prefix, Resp
 from d2vlm_pipeline.model.tokens import PromptTokens, encode
 from d2vlm_pipeline.timeline import EVI, EVI_END, Sample, TimeBase
 from d2vlm_pipeline.training.accumulation import StepResult
-from d2vlm_pipeline.training.data import windowed_epoch
+from d2vlm_pipeline.training.data import Parts, epochs_behind, windowed_epoch
 from d2vlm_pipeline.training.shown import NOTHING, captions_shown, in_words
 
 _LETTERS = "ABCD"
@@ -80,6 +80,15 @@ def caption_clip(
 
 
 @dataclass(frozen=True)
+class DrawnClip:
+    """A clip with the frames whose captions train in a step, and its branches, yet to be tokenised."""
+
+    clip: CaptionedClip
+    frames: Sequence[int]
+    branches: Sequence[Callable[[], Branch]]
+
+
+@dataclass(frozen=True)
 class AlignEncoder:
     """Turns captioned clips into batches."""
 
@@ -94,47 +103,55 @@ class AlignEncoder:
             self._known[text] = encode(text, self.tokenizer)
         return self._known[text]
 
-    def batch(self, clips: Sequence[CaptionedClip], rng: random.Random) -> AlignBatch:
-        """Pack the clips, each with its caption and a few of its frames' captions."""
-        frames = max(len(clip.features_TNC) for clip in clips)
-        words = torch.zeros(len(clips), frames, len(self.tokenizer))
-        for row, clip in enumerate(clips):
-            ids = [self._ids(f" {caption}") for caption in clip.frame_captions]
+    def draw(self, clips: Sequence[CaptionedClip], rng: random.Random) -> list[DrawnClip]:
+        """What is asked about the clips of a step: their captions, and a few of their frames'."""
+        shown = [self._frames(clip, rng) for clip in clips]
+        pool = sorted({caption for clip in clips for caption in clip.frame_captions if _is_plain(caption)})
+        return [
+            DrawnClip(clip, at_frames, self._drawn(clip, at_frames, pool, rng))
+            for clip, at_frames in zip(clips, shown, strict=True)
+        ]
+
+    def batch(self, drawn: Sequence[DrawnClip]) -> AlignBatch:
+        """Pack the clips of a step."""
+        frames = max(len(each.clip.features_TNC) for each in drawn)
+        words = torch.zeros(len(drawn), frames, len(self.tokenizer))
+        for row, each in enumerate(drawn):
+            ids = [self._ids(f" {caption}") for caption in each.clip.frame_captions]
             frame = torch.tensor([at for at, found in enumerate(ids) for _ in found])
             token = torch.tensor([token for found in ids for token in found])
             words[row].index_put_((frame, token), torch.ones(len(token)), accumulate=True)
-        shown = [self._frames(clip, rng) for clip in clips]
-        read = torch.zeros(sum(map(len, shown)), len(self.tokenizer))
-        captions = [
-            clip.frame_captions[at] for clip, at_frames in zip(clips, shown, strict=True) for at in at_frames
-        ]
+        captions = [each.clip.frame_captions[at] for each in drawn for at in each.frames]
+        read = torch.zeros(len(captions), len(self.tokenizer))
         for row, caption in enumerate(captions):
             read[row].index_add_(
                 0, torch.tensor(self._ids(f" {caption}")), torch.ones(len(self._ids(f" {caption}")))
             )
-        pool = sorted({caption for clip in clips for caption in clip.frame_captions if _is_plain(caption)})
-        packed = pack(
-            [self._clip(clip, at_frames, pool, rng) for clip, at_frames in zip(clips, shown, strict=True)],
-            self.tokens.pad,
-        )
-        rows = torch.tensor([row * frames + at for row, at_frames in enumerate(shown) for at in at_frames])
+        packed = pack([self._clip(each) for each in drawn], self.tokens.pad)
+        rows = torch.tensor([row * frames + at for row, each in enumerate(drawn) for at in each.frames])
         same = torch.tensor([[left == right for right in captions] for left in captions], dtype=torch.float32)
         return AlignBatch(packed, _normalised(words), _normalised(read), rows, same)
 
-    def _clip(
+    def _clip(self, drawn: DrawnClip) -> Clip:
+        features = torch.from_numpy(np.array(drawn.clip.features_TNC, dtype=np.float32))
+        branches = [make() for make in drawn.branches]
+        # Nothing is asked: a frame that knew its caption would match it unseen.
+        return Clip(drawn.clip.prefix, features, branches, asked=self.tokens.before_answer)
+
+    def _drawn(
         self, clip: CaptionedClip, frames: Sequence[int], pool: Sequence[str], rng: random.Random
-    ) -> Clip:
-        features = torch.from_numpy(np.array(clip.features_TNC, dtype=np.float32))
-        branches = [self._branch(f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
+    ) -> list[Callable[[], Branch]]:
+        """The branches of a clip, yet to be tokenised."""
+        branches = [partial(self._branch, f"{EVI_END} {clip.clip_caption}", given=(), frame=0)]
         for frame in frames:
-            branches.append(self._branch(f"{EVI}, {clip.frame_captions[frame]}.", given=(0,), frame=frame))
-            branches.append(self._reading(clip.frame_captions[frame], len(features)))
+            caption = clip.frame_captions[frame]
+            branches.append(partial(self._branch, f"{EVI}, {caption}.", given=(0,), frame=frame))
+            branches.append(partial(self._reading, caption, len(clip.features_TNC)))
         plain = [frame for frame in frames if _is_plain(clip.frame_captions[frame])]
         for frame in plain[:_CHOICES]:
             branches.append(self._choosing(clip.frame_captions[frame], frame, pool, rng))
             branches.append(self._choosing(rng.choice(pool), None, pool, rng))
-        # Nothing is asked: a frame that knew its caption would match it unseen.
-        return Clip(clip.prefix, features, branches, asked=self.tokens.before_answer)
+        return list(branches)
 
     def _frames(self, clip: CaptionedClip, rng: random.Random) -> list[int]:
         """Mostly frames that show something: empty ones would teach one sentence."""
@@ -149,7 +166,9 @@ class AlignEncoder:
         response = Response(ids, supervised, list(given), evidence, torch.zeros(0, 0), [], query_positions=[])
         return Branch([*encode(asked, self.tokenizer), *self.tokens.before_answer], [], [], [response])
 
-    def _choosing(self, caption: str, frame: int | None, pool: Sequence[str], rng: random.Random) -> Branch:
+    def _choosing(
+        self, caption: str, frame: int | None, pool: Sequence[str], rng: random.Random
+    ) -> partial[Branch]:
         """Options behind letters; the answer is the right one's letter with its words.
 
         Which one is right is seen in a given frame, or read: then the words stand before the options.
@@ -164,8 +183,8 @@ class AlignEncoder:
         letter = _LETTERS[options.index(right)]
         answer = f"{EVI_END}({letter}) {right}."
         if frame is None:
-            return self._branch(answer, given=(), frame=0, asked=f" {right}? {asked}")
-        return self._branch(f"{EVI}{answer}", given=(0,), frame=frame, asked=f" {asked}")
+            return partial(self._branch, answer, given=(), frame=0, asked=f" {right}? {asked}")
+        return partial(self._branch, f"{EVI}{answer}", given=(0,), frame=frame, asked=f" {asked}")
 
     def _reading(self, caption: str, frames: int) -> Branch:
         """A caption where questions stand; the state at its end is a query without a target."""
@@ -175,13 +194,16 @@ class AlignEncoder:
 
 
 def align_batches(
-    clips: Sequence[CaptionedClip], encoder: AlignEncoder, clips_per_step: int, seed: int
-) -> Iterator[list[AlignBatch]]:
-    """Steps of one batch without end; order and frames depend on the seed and the clips alone."""
-    for epoch in itertools.count():
+    taken: int, clips: Sequence[CaptionedClip], encoder: AlignEncoder, clips_per_step: int, seed: int
+) -> Iterator[Parts[AlignBatch]]:
+    """Steps of one batch without end behind those ``taken``; seed and clips decide their order and frames."""
+    lengths = [len(clip.features_TNC) for clip in clips]
+    for epoch, seen in epochs_behind(taken, [-(-len(clips) // clips_per_step)]):
         rng = random.Random(derive_seed(seed, "align", epoch))
-        for chosen in windowed_epoch(clips, [len(clip.features_TNC) for clip in clips], clips_per_step, rng):
-            yield [encoder.batch(chosen, rng)]
+        for number, chosen in enumerate(windowed_epoch(clips, lengths, clips_per_step, rng)):
+            drawn = encoder.draw(chosen, rng)
+            if number >= seen:
+                yield Parts([partial(encoder.batch, drawn)])
 
 
 def align_step(model: D2VLM, batch: AlignBatch, word_weight: float, match_weight: float) -> StepResult:

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from d2vlm_pipeline.training.accumulation import StepResult, descend
+from d2vlm_pipeline.training.accumulation import StepResult
+from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.passes import descend
 from d2vlm_pipeline.training.precision import Compute
 from d2vlm_pipeline.training.replay import SavedStep, StepRecord, load_step
 from d2vlm_pipeline.training.running import count_of, step_of
@@ -113,7 +115,8 @@ def _examine(saved: SavedStep, compute: Compute) -> Replay:
 
     norm = None
     with watch.outputs_of(model), watch.gradients_of(model), suppress(_NoNumber):
-        descend(step, saved.batches, count_of(record.phase, record.config), _check)
+        engine = PlainEngine(model, step, record.config)
+        descend(engine, saved.batches, count_of(record.phase, record.config), _check)
         norm = float(nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None))
     result = results[-1]
     return Replay(
@@ -134,7 +137,7 @@ class _NoNumber(Exception):
     """The loss has no gradient to look at."""
 
 
-def _check(loss: Tensor) -> None:
+def _check(loss: Tensor, batches: Any) -> None:
     if not torch.isfinite(loss):
         raise _NoNumber
 

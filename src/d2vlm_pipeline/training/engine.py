@@ -18,6 +18,8 @@ from torch import Tensor
 from d2vlm_pipeline.training.accumulation import StepResult
 
 _Batch = TypeVar("_Batch", contravariant=True)
+_Part = TypeVar("_Part")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Workers:
 
     rank: int = 0
     number: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
 
 
 class Engine(Protocol[_Batch]):
@@ -66,11 +68,11 @@ class Engine(Protocol[_Batch]):
         ...
 
     def update(self) -> float:
-        """Take the optimiser's step and the schedule's, forget the gradients; the rate that was taken."""
+        """Take the optimiser's step and the schedule's, forget the gradients; the rate of the next step."""
         ...
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum over workers, elementwise, the same on every worker."""
+        """Sum over workers, elementwise, the same on every worker; the values may lie on the CPU."""
         ...
 
     def gather(self, value: Any) -> list[Any]:
@@ -106,7 +108,7 @@ def idle_passes(parts: Sequence[Any], rank: int, workers: int) -> int:
     return -(-len(parts) // workers) - len(share_of(parts, rank, workers))
 
 
-def share_of(parts: Sequence[Any], rank: int, workers: int) -> Sequence[Any]:
+def share_of(parts: Sequence[_Part], rank: int, workers: int) -> Sequence[_Part]:
     """The passes of a step that fall to a worker: neighbours, so that what is padded alike stays together."""
     size = -(-len(parts) // workers)
     return parts[rank * size : (rank + 1) * size]

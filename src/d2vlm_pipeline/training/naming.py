@@ -6,10 +6,10 @@ a step costs a thousandth of one that goes through it.
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from d2vlm_pipeline.model.d2vlm import D2VLM
 from d2vlm_pipeline.model.packing import pad_prefixes
 from d2vlm_pipeline.model.tokens import encode
 from d2vlm_pipeline.training.accumulation import StepResult
-from d2vlm_pipeline.training.data import windowed_epoch
+from d2vlm_pipeline.training.data import Parts, epochs_behind, windowed_epoch
 from d2vlm_pipeline.training.shown import ShownClip, in_words
 
 
@@ -66,15 +66,15 @@ def unexplained(found_ND: Tensor, wanted_ND: Tensor) -> Tensor:
 
 
 def naming_batches(
-    clips: Sequence[ShownClip], targets: Sequence[Tensor], clips_per_step: int, seed: int
-) -> Iterator[list[NamingBatch]]:
-    """Steps of one batch without end; their order depends on the seed and the clips alone."""
+    taken: int, clips: Sequence[ShownClip], targets: Sequence[Tensor], clips_per_step: int, seed: int
+) -> Iterator[Parts[NamingBatch]]:
+    """Steps of one batch without end behind those ``taken``; their order depends on seed and clips alone."""
     pairs = list(zip(clips, targets, strict=True))
     lengths = [len(target) for target in targets]
-    for epoch in itertools.count():
+    for epoch, seen in epochs_behind(taken, [-(-len(clips) // clips_per_step)]):
         rng = random.Random(derive_seed(seed, "naming", epoch))
-        for chosen in windowed_epoch(pairs, lengths, clips_per_step, rng):
-            yield [_batch(chosen)]
+        for chosen in windowed_epoch(pairs, lengths, clips_per_step, rng)[seen:]:
+            yield Parts([partial(_batch, chosen)])
 
 
 def _batch(chosen: Sequence[tuple[ShownClip, Tensor]]) -> NamingBatch:

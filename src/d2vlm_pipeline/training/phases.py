@@ -119,8 +119,12 @@ def train_align(
     ]
     bundle = _copy_of(start)
     encoder = AlignEncoder(bundle.tokenizer, bundle.tokens, frames_per_clip)
-    data = align_batches(
-        shown, encoder, config.clips_per_step, derive_seed(config.seed, "align", "order")
+    data = partial(
+        align_batches,
+        clips=shown,
+        encoder=encoder,
+        clips_per_step=config.clips_per_step,
+        seed=derive_seed(config.seed, "align", "order"),
     )
     return run("align", bundle, data, config)
 
@@ -165,14 +169,14 @@ def _train(
     redrawn: Sequence[Sequence[TrainingClip]] = (),
 ) -> Trained:
     bundle = _copy_of(start)
-    order = derive_seed(config.seed, name, "order")
-    data = batches(
-        clips,
-        bundle.tokens.pad,
-        config.clips_per_step,
-        config.branches_per_clip,
-        order,
-        config.clips_per_pass(workers=1),
+    data = partial(
+        batches,
+        clips=clips,
+        pad_id=bundle.tokens.pad,
+        clips_per_step=config.clips_per_step,
+        branches_per_clip=config.branches_per_clip,
+        seed=derive_seed(config.seed, name, "order"),
+        micro_batch=config.clips_per_pass(workers=1),
         apart=bundle.model.reads_question,
         redrawn=redrawn,
     )

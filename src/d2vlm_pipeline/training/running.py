@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,10 @@ from d2vlm_pipeline.model.tokens import evidence_token_ids
 from d2vlm_pipeline.training.accumulation import Count, StepResult
 from d2vlm_pipeline.training.align import align_step
 from d2vlm_pipeline.training.config import FullTuning, TrainConfig
-from d2vlm_pipeline.training.loop import Curve, run_phase
+from d2vlm_pipeline.training.curve import Curve
+from d2vlm_pipeline.training.data import Steps
+from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.replay import Rescue
 from d2vlm_pipeline.training.sharding import check_single_process
@@ -60,7 +63,7 @@ def count_of(phase: str, config: TrainConfig) -> Count[Any] | None:
 def run(
     phase: str,
     bundle: ModelBundle,
-    data: Iterator[Sequence[_Batch]],
+    data: Steps[_Batch],
     config: TrainConfig,
     reference: D2VLM | None = None,
 ) -> Trained:
@@ -92,7 +95,8 @@ def run(
         checkpointed(model.layers if config.gradient_checkpointing else []),
     ):
         watch = PreferenceWatch() if phase == "fpo" else None
-        curve = run_phase(phase, model, step, data, config, watch, count_of(phase, config), rescue)
+        engine = PlainEngine(model, step, config)
+        curve = run_phase(phase, model, engine, data, config, watch, count_of(phase, config), rescue)
     stages = None
     if as_adapter:
         stages = (*(bundle.stages or ()), AdapterStage(learned, compute.is_mixed))

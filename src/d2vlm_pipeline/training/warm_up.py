@@ -12,6 +12,7 @@ from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.timeline import Sample
 from d2vlm_pipeline.training.config import LoopConfig
+from d2vlm_pipeline.training.engines.plain import PlainEngine
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
 from d2vlm_pipeline.training.running import Trained
@@ -27,6 +28,9 @@ def train_naming(
     space = WordSpace.of_model(model, start.tokenizer)
     targets = [space.frames(clip) for clip in shown]
     order = derive_seed(config.seed, "naming", "order")
-    data = naming_batches(shown, targets, config.clips_per_step, order)
-    curve = run_phase("naming", model.projector, partial(naming_step, model.project), data, config)
+    data = partial(
+        naming_batches, clips=shown, targets=targets, clips_per_step=config.clips_per_step, seed=order
+    )
+    engine = PlainEngine(model.projector, partial(naming_step, model.project), config)
+    curve = run_phase("naming", model.projector, engine, data, config)
     return Trained(replace(start, model=model), curve)
