@@ -78,6 +78,7 @@ CATALOG = {
     "fpo_curves": "08_reporting/fpo_curves.json",
     "blind_curves": "08_reporting/blind_curves.json",
     "metrics": "08_reporting/metrics.json",
+    "headline": "08_reporting/headline.json",
     "studies": "08_reporting/studies.json",
     "report": "08_reporting/report.html",
     "calibration_answers": "07_model_output/calibration_answers.jsonl",

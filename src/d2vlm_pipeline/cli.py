@@ -233,9 +233,13 @@ class _KedroCommands(click.Group):
     """The project's own commands of `kedro`; they override Kedro's."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run"]
+        return ["dvc", "run"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "dvc":
+            from d2vlm_pipeline.orchestration.dvc.command import dvc
+
+            return dvc
         if cmd_name != "run":
             return None
         from d2vlm_pipeline.orchestration.run_command import run

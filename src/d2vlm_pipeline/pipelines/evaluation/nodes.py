@@ -19,6 +19,7 @@ from d2vlm_pipeline.evaluation import (
 )
 from d2vlm_pipeline.evaluation.answer_record import AnswerRecord, View
 from d2vlm_pipeline.evaluation.answering import Answer, AnswerStream, answer_here
+from d2vlm_pipeline.evaluation.headline import Headline, headline
 from d2vlm_pipeline.evaluation.predictor import KnownClips, Predictor, SwappedVideo, ZeroVideo
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle
@@ -193,6 +194,11 @@ def score_answers(
     }
     record: dict[str, Any] = json.loads(assemble_metrics(scores, data))
     return record
+
+
+def summarise_scores(metrics: dict[str, Any]) -> Headline:
+    """The figures that people compare between runs."""
+    return headline(metrics["scores"])
 
 
 def asked_for(

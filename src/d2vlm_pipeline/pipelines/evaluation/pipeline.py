@@ -12,6 +12,7 @@ from d2vlm_pipeline.pipelines.evaluation.nodes import (
     guess_answers,
     judge_distance,
     score_answers,
+    summarise_scores,
 )
 from d2vlm_pipeline.pipelines.evaluation.report import write_report
 from d2vlm_pipeline.pipelines.evaluation.studies import studies_pipeline
@@ -68,7 +69,8 @@ def _judges() -> list[Node]:
         name="write_report",
         tags=tags,
     )
-    return [score, compare, judge, write]
+    summarise = Node(summarise_scores, "metrics", "headline", name="summarise_scores", tags="cpu")
+    return [score, summarise, compare, judge, write]
 
 
 def _answer(answerer: Answerer) -> Node:

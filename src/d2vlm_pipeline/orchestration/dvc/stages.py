@@ -1,0 +1,210 @@
+"""Stages of DVC: what a pipeline reads, from which code, under which parameters, and what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2vlm_pipeline.artifacts import UserError, digest_json, marker_path
+from d2vlm_pipeline.artifacts.code import module_files
+from d2vlm_pipeline.orchestration.datasets import DirectoryDataset, PersistedDataset
+from d2vlm_pipeline.orchestration.dvc.configuration import Configuration
+from d2vlm_pipeline.orchestration.stages import STAGES, in_order
+
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
+
+# Moves an alias in MLflow's registry. DVC would take its record from a cache and move nothing, and an experiment
+# would promote what was only tried.
+ACTS = frozenset({"promotion"})
+
+_PARAMS = "params:"
+
+# Parameters that name what people bring, by the key of their group; of `data` only where a folder is its source.
+_BROUGHT = {
+    "data": ("videos", "annotations"),
+    "align_data": ("videos", "annotations"),
+    "start": ("directory",),
+    "answering": ("model",),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A pipeline to DVC. Paths are below the project, or absolute where people brought what lies there.
+
+    Attributes:
+        name: of the pipeline.
+        data: what it reads and other stages or people make.
+        code: files that its behaviour rests on.
+        params: keys of the parameters that it reads.
+        outs: what it writes.
+        metrics: those of them that hold figures.
+        plots: those of them that can be plotted, with what `dvc plots` is told.
+        layout: digest of the catalog entries that it reads and writes.
+    """
+
+    name: str
+    data: list[str]
+    code: list[str]
+    params: list[str]
+    outs: list[str]
+    metrics: list[str]
+    plots: dict[str, dict[str, Any]]
+    layout: str
+    needs: list[str] = field(default_factory=list)
+
+
+def stages_of(config: Configuration) -> list[Stage]:
+    """A stage for each pipeline of the main job, and for those that it needs something of under this configuration.
+
+    Raises:
+        UserError: a dataset is versioned twice, by Kedro and by DVC.
+    """
+    waiting = [name for name in STAGES if name in config.pipelines and name not in ACTS]
+    found: dict[str, Stage] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _stage(name, config)
+            waiting += found[name].needs
+    return [found[name] for name in in_order(found)]
+
+
+def _stage(name: str, config: Configuration) -> Stage:
+    pipeline = config.pipelines[name]
+    params = sorted(key.removeprefix(_PARAMS) for key in pipeline.inputs() if key.startswith(_PARAMS))
+    read = dict(_tracked((key for key in pipeline.inputs() if not key.startswith(_PARAMS)), config))
+    written = dict(_tracked(pipeline.all_outputs(), config))
+    named = dict(_named_by_parameters(params, {*read, *written}, config))
+    entries = {key: config.entry(key) or {} for key in sorted({*read, *written})}
+    metrics = [path for key in sorted(written) if _told(written[key]) == "metrics" for path in _data(written[key])]
+    plots = {
+        path: told
+        for key in sorted(written)
+        if isinstance(told := _told(written[key]), dict)
+        for path in _data(written[key])
+    }
+    data = [path for dataset in (read | named).values() for path in _paths(dataset)]
+    return Stage(
+        name=name,
+        data=sorted({*data, *_brought(params, named, config)}),
+        code=sorted({*_code(name, pipeline, entries, read, config), *_suites(entries)}),
+        params=params,
+        outs=sorted({path for dataset in written.values() for path in _paths(dataset)} - {*metrics}),
+        metrics=metrics,
+        plots=plots,
+        layout=digest_json({key: _without(entry, "metadata") for key, entry in entries.items()}),
+        needs=sorted({dataset.made_by or "" for dataset in (read | named).values()} & set(config.pipelines)),
+    )
+
+
+def _tracked(names: Iterable[str], config: Configuration) -> Iterator[tuple[str, PersistedDataset]]:
+    """The persisted datasets among them that a run under these parameters makes."""
+    for name in sorted(names):
+        dataset = config.dataset(name)
+        if dataset is None:
+            continue
+        if (config.entry(name) or {}).get("versioned"):
+            raise UserError(f"catalog: {name} is versioned, and DVC versions it, too: remove `versioned`")
+        if _is_asked_for(dataset, config):
+            yield name, dataset
+
+
+def _is_asked_for(dataset: PersistedDataset, config: Configuration) -> bool:
+    """Whether the parameters make what the catalog says is made on request (`only_if: {key: values}`)."""
+    for key, values in dataset.metadata.get("only_if", {}).items():
+        group, _, name = key.partition(".")
+        held = getattr(config.typed(group), name)
+        if not {*held} & {*values}:
+            return False
+    return True
+
+
+def _named_by_parameters(
+    params: Iterable[str], known: set[str], config: Configuration
+) -> Iterator[tuple[str, PersistedDataset]]:
+    """Datasets of other pipelines whose path is the value of a parameter: `start.directory` is such a one."""
+    values = set(_leaves([_value(config.parameters, key) for key in params]))
+    for name in config.catalog:
+        if name not in known and "{" not in name and (dataset := config.dataset(name)) is not None:
+            if dataset.path.as_posix() in values:
+                yield name, dataset
+
+
+def _brought(
+    params: Iterable[str], named: dict[str, PersistedDataset], config: Configuration
+) -> Iterator[str]:
+    made = {dataset.path.as_posix() for dataset in named.values()}
+    for group in _BROUGHT.keys() & set(params):
+        values = config.parameters[group] or {}
+        if values.get("source") == "world":
+            continue
+        for key in _BROUGHT[group]:
+            path = values.get(key)
+            if path is not None and path not in made:
+                yield path
+
+
+def _code(
+    name: str,
+    pipeline: Pipeline,
+    entries: dict[str, dict[str, Any]],
+    read: Iterable[str],
+    config: Configuration,
+) -> list[str]:
+    """Files of the pipeline, of its nodes, and of what the catalog names to load its inputs and save its outputs."""
+    modules = {f"{config.package}.pipelines.{name}.create_pipeline"}
+    modules |= {node.func.__module__ for node in pipeline.nodes}
+    for key, entry in entries.items():
+        used = _without(entry, "metadata", "save" if key in read else "load")
+        modules |= {text for text in _leaves(used) if text.startswith(f"{config.package}.")}
+    folder = Path("src", *config.package.split("."))
+    own = {module for module in modules if module.startswith(f"{config.package}.")}
+    return [(folder / file).as_posix() for file in module_files(sorted(own), config.package)]
+
+
+def _suites(entries: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Files of expectations that guard what is read or written."""
+    for entry in entries.values():
+        suite = entry.get("validator", {}).get("options", {}).get("suite", {})
+        if "filepath" in suite:
+            yield suite["filepath"]
+
+
+def _paths(dataset: PersistedDataset) -> list[str]:
+    """A directory carries its manifest in it; a file's marker lies beside it, and without it the file is nothing."""
+    if isinstance(dataset, DirectoryDataset):
+        return _data(dataset)
+    return [*_data(dataset), marker_path(dataset.path).as_posix()]
+
+
+def _data(dataset: PersistedDataset) -> list[str]:
+    return [dataset.path.as_posix()]
+
+
+def _told(dataset: PersistedDataset) -> Any:
+    """What the catalog tells DVC of a dataset: `metrics`, or axes of a plot."""
+    return dataset.metadata.get("dvc")
+
+
+def _value(tree: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        tree = tree[part]
+    return tree
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in keys}
