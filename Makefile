@@ -24,10 +24,11 @@ test: venv ## The fast tests and a sample of the slow ones, with coverage
 test-all: venv ## Every test
 	$(BIN)/python -m pytest -m "slow or not slow"
 
-lint: venv ## Style, types, layers
+lint: venv ## Style, types, layers, and whether dvc.yaml is up to date
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/kedro dvc sync --check --env base
 
 venv: $(STAMP) ## The virtual environment
 

@@ -48,6 +48,7 @@ COMMANDS = {
         *("--predictions", "--protocol", "--references"),
     ],
 }
+KEDRO_COMMANDS = {"kedro dvc run": ["--env", "stage"], "kedro dvc sync": ["--check", "--env"]}
 CATALOG = {
     "world_clips": "01_raw/world",
     "raw_annotations": "01_raw/annotations.jsonl",
@@ -130,6 +131,12 @@ def test_the_commands_are_these() -> None:
     assert commands(cli.main, "d2vlm") == COMMANDS
 
 
+def test_the_commands_of_dvc_are_these() -> None:
+    group = cli.cli.get_command(click.Context(cli.cli), "dvc")
+    assert isinstance(group, click.Group)
+    assert commands(group, "kedro dvc") == KEDRO_COMMANDS
+
+
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_catalog_is_this_in_every_environment(env: str) -> None:
     root = project_config(CONF, env)["globals"]["data_root"]
@@ -201,9 +208,10 @@ def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(statement, heavy) == []
 
 
-def test_listing_pipelines_imports_no_learning_library() -> None:
-    statement = "sys.argv = ['kedro', 'registry', 'list']; from kedro.framework.cli import main; main()"
-    assert imported_by(statement, LEARNING) == []
+@pytest.mark.parametrize("command", [["registry", "list"], ["--help"], ["dvc", "--help"]])
+def test_kedro_s_light_commands_import_no_learning_library(command: list[str]) -> None:
+    statement = f"sys.argv = {['kedro', *command]}; from kedro.framework.cli import main; main()"
+    assert imported_by(statement, [*LEARNING, "dvc"]) == []
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
@@ -265,6 +273,10 @@ def test_commands_that_are_shown_exist() -> None:
         elif program == "d2vlm":
             given = cli.main.commands[first].make_context(first, rest).params
             assert given.get("env", "base") in (*ENVIRONMENTS, "mine"), command
+        elif (program, first) == ("kedro", "dvc"):
+            group = cli.cli.get_command(click.Context(cli.cli), "dvc")
+            assert isinstance(group, click.Group), command
+            group.commands[rest[0]].make_context(rest[0], rest[1:])
         elif first == "run":
             from kedro.framework.cli.project import run
 

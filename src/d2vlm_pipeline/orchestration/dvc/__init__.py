@@ -1,1 +1,1 @@
-"""DVC: dvc.yaml and its parameters, generated from the pipelines and the configuration; nothing here imports DVC."""
+"""dvc.yaml and its parameters, generated from pipelines and configuration; nothing here imports DVC."""

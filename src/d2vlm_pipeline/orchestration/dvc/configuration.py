@@ -22,8 +22,8 @@ OWN = str(CONFIG_LOADER_ARGS["default_run_env"])
 class Place:
     """Where the files of an environment lie.
 
-    DVC looks into the project's folder first, so the default environment has it; any other has a folder of its
-    own, not below conf/: those are dependencies, and `dvc.lock` would be one of itself.
+    DVC looks into the project's folder first, so the default environment has it; any other has a folder of
+    its own, not below conf/: that is a dependency, and `dvc.lock` would be one of itself.
 
     Attributes:
         root: the project.
@@ -93,19 +93,29 @@ class Configuration:
             raise UserError(f"{key}.{validation_reason(error)}; mend the value") from None
 
     def entry(self, name: str) -> dict[str, Any] | None:
-        """Catalog entry of a dataset, from a pattern where none has its name; None of what only memory holds."""
+        """Catalog entry of a dataset, by name or pattern; None of what only memory holds."""
         if self._resolver.match_dataset_pattern(name) is None and name not in self.catalog:
             return None
         return dict(self._resolver.resolve_pattern(name))
 
     def dataset(self, name: str) -> PersistedDataset | None:
-        """A persisted dataset, its path below the project as the catalog has it."""
+        """A persisted dataset, its path below the project as the catalog has it.
+
+        Raises:
+            UserError: what lies there would be half-written at times, or be versioned by Kedro, too.
+        """
+        from kedro.io import AbstractDataset
+
         entry = self.entry(name)
         if entry is None:
             return None
+        if entry.get("versioned"):
+            raise UserError(f"catalog: {name} is versioned, and DVC versions it, too: remove `versioned`")
         entry.pop("validator", None)  # a guard is the catalog's, not the dataset's
-        dataset = PersistedDataset.from_config(name, entry)
-        return dataset if isinstance(dataset, PersistedDataset) else None
+        dataset: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, entry)
+        if not isinstance(dataset, PersistedDataset):
+            raise UserError(f"catalog: {name}: DVC versions what appears whole: wrap it in an AtomicDataset")
+        return dataset
 
     @cached_property
     def _types(self) -> dict[str, type]:

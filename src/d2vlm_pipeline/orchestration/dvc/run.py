@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.orchestration.dvc.configuration import OWN, SHARED, Configuration, Place, read_configuration
+from d2vlm_pipeline.orchestration.dvc.configuration import (
+    OWN,
+    SHARED,
+    Configuration,
+    Place,
+    read_configuration,
+)
 from d2vlm_pipeline.orchestration.dvc.documents import CONF, parameters_in, said_in, stage_document
-from d2vlm_pipeline.orchestration.dvc.stages import stages_of
+from d2vlm_pipeline.orchestration.dvc.stages import stage_of
 from d2vlm_pipeline.orchestration.dvc.sync import changes, read_document, said
 
 
@@ -57,14 +63,14 @@ def check_stage(place: Place, name: str, config: Configuration, document: dict[s
     Raises:
         UserError: the stage would be another one; or params.yaml lacks what conf/ says.
     """
-    stage = next((stage for stage in stages_of(config) if stage.name == name), None)
-    if stage is None:
-        raise UserError(f"no stage '{name}' under these parameters; run `{place.command('sync')}`")
-    known = read_document(place.stages_file).get("stages", {}).get(name, {})
-    for change in changes(known, stage_document(stage, place)):
+    known = read_document(place.stages_file).get("stages", {})
+    if name not in known or name not in config.pipelines:
+        names = ", ".join(known) or "none as yet"
+        raise UserError(f"{_short(place, place.stages_file)}: no stage '{name}' (there are: {names})")
+    for change in changes(known[name], stage_document(stage_of(name, config), place)):
         raise UserError(
-            f"{_short(place, place.stages_file)}: {name}.{change}; run `{place.command('sync')}`. An experiment "
-            "cannot change what a stage reads and writes: set it in conf/ first"
+            f"{_short(place, place.stages_file)}: {name}.{change}; run `{place.command('sync')}`. An "
+            "experiment cannot change what a stage reads and writes: set it in conf/ first"
         )
     for key, value in parameters_in(document).items():
         for change in changes(value, config.parameters[key]):

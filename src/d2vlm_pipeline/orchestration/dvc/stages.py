@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2vlm_pipeline.artifacts import UserError, digest_json, marker_path
+from d2vlm_pipeline.artifacts import digest_json, marker_path
 from d2vlm_pipeline.artifacts.code import module_files
 from d2vlm_pipeline.orchestration.datasets import DirectoryDataset, PersistedDataset
 from d2vlm_pipeline.orchestration.dvc.configuration import Configuration
@@ -16,13 +16,13 @@ from d2vlm_pipeline.orchestration.stages import STAGES, in_order
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
-# Moves an alias in MLflow's registry. DVC would take its record from a cache and move nothing, and an experiment
-# would promote what was only tried.
+# Moves an alias in MLflow's registry. DVC would take its record from a cache and move nothing, and an
+# experiment would promote what was only tried.
 ACTS = frozenset({"promotion"})
 
 _PARAMS = "params:"
 
-# Parameters that name what people bring, by the key of their group; of `data` only where a folder is its source.
+# Parameters that name what people bring, by the key of their group; of data only where a folder is its source.
 _BROUGHT = {
     "data": ("videos", "annotations"),
     "align_data": ("videos", "annotations"),
@@ -58,35 +58,36 @@ class Stage:
 
 
 def stages_of(config: Configuration) -> list[Stage]:
-    """A stage for each pipeline of the main job, and for those that it needs something of under this configuration.
+    """A stage for each pipeline of the main job, and for those that it needs something of.
 
     Raises:
-        UserError: a dataset is versioned twice, by Kedro and by DVC.
+        UserError: a dataset is none that DVC can version, or a parameter's value is refused.
     """
     waiting = [name for name in STAGES if name in config.pipelines and name not in ACTS]
     found: dict[str, Stage] = {}
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = _stage(name, config)
+            found[name] = stage_of(name, config)
             waiting += found[name].needs
     return [found[name] for name in in_order(found)]
 
 
-def _stage(name: str, config: Configuration) -> Stage:
+def stage_of(name: str, config: Configuration) -> Stage:
+    """The stage of one pipeline.
+
+    Raises:
+        UserError: as `stages_of`.
+    """
     pipeline = config.pipelines[name]
     params = sorted(key.removeprefix(_PARAMS) for key in pipeline.inputs() if key.startswith(_PARAMS))
     read = dict(_tracked((key for key in pipeline.inputs() if not key.startswith(_PARAMS)), config))
     written = dict(_tracked(pipeline.all_outputs(), config))
     named = dict(_named_by_parameters(params, {*read, *written}, config))
     entries = {key: config.entry(key) or {} for key in sorted({*read, *written})}
-    metrics = [path for key in sorted(written) if _told(written[key]) == "metrics" for path in _data(written[key])]
-    plots = {
-        path: told
-        for key in sorted(written)
-        if isinstance(told := _told(written[key]), dict)
-        for path in _data(written[key])
-    }
+    # What the catalog tells DVC of a dataset: that it holds figures, or axes of a plot.
+    told = {dataset.path.as_posix(): dataset.metadata.get("dvc") for dataset in written.values()}
+    metrics = [path for path, what in told.items() if what == "metrics"]
     data = [path for dataset in (read | named).values() for path in _paths(dataset)]
     return Stage(
         name=name,
@@ -95,7 +96,7 @@ def _stage(name: str, config: Configuration) -> Stage:
         params=params,
         outs=sorted({path for dataset in written.values() for path in _paths(dataset)} - {*metrics}),
         metrics=metrics,
-        plots=plots,
+        plots={path: what for path, what in told.items() if isinstance(what, dict)},
         layout=digest_json({key: _without(entry, "metadata") for key, entry in entries.items()}),
         needs=sorted({dataset.made_by or "" for dataset in (read | named).values()} & set(config.pipelines)),
     )
@@ -105,11 +106,7 @@ def _tracked(names: Iterable[str], config: Configuration) -> Iterator[tuple[str,
     """The persisted datasets among them that a run under these parameters makes."""
     for name in sorted(names):
         dataset = config.dataset(name)
-        if dataset is None:
-            continue
-        if (config.entry(name) or {}).get("versioned"):
-            raise UserError(f"catalog: {name} is versioned, and DVC versions it, too: remove `versioned`")
-        if _is_asked_for(dataset, config):
+        if dataset is not None and _is_asked_for(dataset, config):
             yield name, dataset
 
 
@@ -129,9 +126,9 @@ def _named_by_parameters(
     """Datasets of other pipelines whose path is the value of a parameter: `start.directory` is such a one."""
     values = set(_leaves([_value(config.parameters, key) for key in params]))
     for name in config.catalog:
-        if name not in known and "{" not in name and (dataset := config.dataset(name)) is not None:
-            if dataset.path.as_posix() in values:
-                yield name, dataset
+        dataset = None if name in known or "{" in name else config.dataset(name)
+        if dataset is not None and dataset.path.as_posix() in values:
+            yield name, dataset
 
 
 def _brought(
@@ -155,7 +152,7 @@ def _code(
     read: Iterable[str],
     config: Configuration,
 ) -> list[str]:
-    """Files of the pipeline, of its nodes, and of what the catalog names to load its inputs and save its outputs."""
+    """Files of the pipeline, of its nodes, and of what the catalog names to load inputs and save outputs."""
     modules = {f"{config.package}.pipelines.{name}.create_pipeline"}
     modules |= {node.func.__module__ for node in pipeline.nodes}
     for key, entry in entries.items():
@@ -175,19 +172,9 @@ def _suites(entries: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _paths(dataset: PersistedDataset) -> list[str]:
-    """A directory carries its manifest in it; a file's marker lies beside it, and without it the file is nothing."""
-    if isinstance(dataset, DirectoryDataset):
-        return _data(dataset)
-    return [*_data(dataset), marker_path(dataset.path).as_posix()]
-
-
-def _data(dataset: PersistedDataset) -> list[str]:
-    return [dataset.path.as_posix()]
-
-
-def _told(dataset: PersistedDataset) -> Any:
-    """What the catalog tells DVC of a dataset: `metrics`, or axes of a plot."""
-    return dataset.metadata.get("dvc")
+    """A directory has its manifest in it; a file's marker lies beside it, and without it the file is nothing."""
+    marker = [] if isinstance(dataset, DirectoryDataset) else [marker_path(dataset.path).as_posix()]
+    return [dataset.path.as_posix(), *marker]
 
 
 def _value(tree: dict[str, Any], key: str) -> Any:

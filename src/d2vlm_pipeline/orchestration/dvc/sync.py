@@ -10,7 +10,13 @@ import yaml
 
 from d2vlm_pipeline.artifacts import UserError, digest_json
 from d2vlm_pipeline.artifacts.atomic import new_temporary
-from d2vlm_pipeline.orchestration.dvc.configuration import OWN, SHARED, Configuration, Place, read_configuration
+from d2vlm_pipeline.orchestration.dvc.configuration import (
+    OWN,
+    SHARED,
+    Configuration,
+    Place,
+    read_configuration,
+)
 from d2vlm_pipeline.orchestration.dvc.documents import params_document, rendered, stages_document
 from d2vlm_pipeline.orchestration.dvc.stages import stages_of
 
