@@ -22,7 +22,7 @@ ACTS = frozenset({"promotion"})
 
 _PARAMS = "params:"
 
-# Parameters that name what people bring, by the key of their group; of data only where a folder is its source.
+# Parameters that name what people bring, by their group; of data only where a folder is its source.
 _BROUGHT = {
     "data": ("videos", "annotations"),
     "align_data": ("videos", "annotations"),
@@ -172,7 +172,7 @@ def _suites(entries: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _paths(dataset: PersistedDataset) -> list[str]:
-    """A directory has its manifest in it; a file's marker lies beside it, and without it the file is nothing."""
+    """A directory has its manifest in it; a file is nothing without its marker, which lies beside it."""
     marker = [] if isinstance(dataset, DirectoryDataset) else [marker_path(dataset.path).as_posix()]
     return [dataset.path.as_posix(), *marker]
 
