@@ -8,7 +8,7 @@ import pytest
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.training.config import TrainConfig
-from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
+from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings, refuse_auto
 from d2vlm_pipeline.training.sharding import ShardingConfig, Spread, check_single_process
 
 
@@ -31,7 +31,7 @@ def values(tree: Any) -> Iterator[Any]:
 WAYS = [
     Spread(workers, ShardingConfig.model_validate({"zero_stage": stage, "offload": offload}))
     for workers in (1, 4)
-    for stage in (0, 1, 2, 3)
+    for stage in (1, 2, 3)
     for offload in ("none", "optimiser", "weights")
     if stage >= {"none": 0, "optimiser": 1, "weights": 3}[offload]
 ]
@@ -55,10 +55,44 @@ def test_the_phase_s_own_values_are_in_it() -> None:
     adam = settings["optimizer"]["params"]
     assert (adam["lr"], adam["betas"], adam["weight_decay"]) == (2e-5, [0.9, 0.95], 0.1)
     assert settings["gradient_clipping"] == 0.5
-    assert settings["bf16"] == {"enabled": True}
     assert settings["zero_optimization"]["reduce_bucket_size"] == 1000
-    single = config().model_copy(update={"precision": "float32"})
-    assert deepspeed_settings(single, workers=4)["bf16"] == {"enabled": False}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_what_trains_stays_in_single_precision(stage: int, precision: str) -> None:
+    config_of = config(zero_stage=stage).model_copy(update={"precision": precision})
+    settings = deepspeed_settings(config_of, workers=4)
+    assert settings["bf16"] == settings["fp16"] == {"enabled": False}
+    gathers_half = stage == 3 and precision == "bfloat16"
+    assert settings["torch_autocast"]["enabled"] == gathers_half
+
+
+@pytest.mark.parametrize(
+    "given", [{"precision": "auto"}, {"sharding": {"zero_stage": 2, "bucket_parameters": "auto"}}]
+)
+def test_auto_is_refused_in_one_line_that_names_the_key(given: dict[str, Any]) -> None:
+    key = "precision" if "precision" in given else "bucket_parameters"
+    whole = {"sharding": {"zero_stage": 2}, "precision": "float32", **given}
+    with pytest.raises(ValueError, match=f"{key}: auto leaves DeepSpeed to find out what runs"):
+        TrainConfig.model_validate(whole)
+
+
+def test_auto_is_refused_anywhere_in_what_deepspeed_reads() -> None:
+    settings = deepspeed_settings(config(zero_stage=3), workers=4)
+    settings["zero_optimization"]["reduce_bucket_size"] = "auto"
+    with pytest.raises(UserError, match=r"^zero_optimization\.reduce_bucket_size: auto leaves [^\n]*$"):
+        refuse_auto(settings)
+
+
+def test_states_on_the_cpu_are_updated_by_whom_it_is_said() -> None:
+    by_torch = deepspeed_settings(
+        config(zero_stage=2, offload="optimiser", offload_adam="torch"), workers=2
+    )
+    by_itself = deepspeed_settings(config(zero_stage=2, offload="optimiser"), workers=2)
+    for settings, is_torch in ((by_torch, True), (by_itself, False)):
+        assert settings["optimizer"]["params"]["torch_adam"] == is_torch
+        assert settings["zero_force_ds_cpu_optimizer"] != is_torch
 
 
 @pytest.mark.parametrize(

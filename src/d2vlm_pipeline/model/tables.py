@@ -7,7 +7,6 @@ another one. K rows of V, width D.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +28,8 @@ class PartlyTrainedEmbedding(nn.Module):
         place_V = torch.full((base.num_embeddings,), -1)
         place_V[ids_K] = torch.arange(len(ids_K))
         self.register_buffer("place_V", place_V, persistent=False)
-
-    @cached_property
-    def _scale(self) -> float:
-        """Looked up on first use: a model without weights has no numbers to look at."""
-        return _scale_of(self.base)
+        # Now, not on first use: weights may be partitioned by then. One without numbers computes none.
+        self._scale = 1.0 if base.weight.is_meta else _scale_of(base)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """int [...] → float [..., D]."""

@@ -137,6 +137,12 @@ class TrainConfig(LoopConfig):
         return f"{clips}: make it a multiple of {at_once}"
 
     @model_validator(mode="after")
+    def _check_precision(self) -> Self:
+        if self.sharding.zero_stage > 0 and self.precision == "auto":
+            raise ValueError("precision: auto leaves DeepSpeed to find out what runs; set the precision")
+        return self
+
+    @model_validator(mode="after")
     def _check_micro_batch(self) -> Self:
         if mend := self._left_over(workers=1):
             raise ValueError(mend)

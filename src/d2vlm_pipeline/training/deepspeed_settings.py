@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.sharding import ShardingConfig
 
@@ -12,16 +14,23 @@ def deepspeed_settings(config: TrainConfig, workers: int) -> dict[str, Any]:
     """The configuration file of DeepSpeed on so many workers: every value said, none left to be found out.
 
     The schedule of the learning rate is the loop's own and not in it; neither are the groups of parameters,
-    which bring rates of their own. Keys as in DeepSpeed 0.19
-    (deepspeed/runtime/config.py, deepspeed/runtime/zero/config.py).
+    which bring rates of their own. What trains is held in float32 in any precision, as everywhere here;
+    products alone are of fewer bits. Keys as in DeepSpeed 0.19 (deepspeed/runtime/config.py,
+    deepspeed/runtime/zero/config.py).
+
+    Raises:
+        UserError: a value is `auto`.
     """
     sharding, optim = config.sharding, config.optim
-    return {
+    settings: dict[str, Any] = {
         "train_batch_size": config.clips_per_step,
         "train_micro_batch_size_per_gpu": config.clips_per_pass(workers),
         "gradient_accumulation_steps": config.accumulation(workers),
         "gradient_clipping": optim.clip_norm,
-        "bf16": {"enabled": config.precision != "float32"},
+        "prescale_gradients": False,
+        "fp16": {"enabled": False},
+        "bf16": {"enabled": False},
+        "torch_autocast": _autocast(config),
         "optimizer": {
             "type": "AdamW",
             "params": {
@@ -30,12 +39,42 @@ def deepspeed_settings(config: TrainConfig, workers: int) -> dict[str, Any]:
                 "eps": 1e-8,
                 "weight_decay": optim.weight_decay,
                 # PyTorch's own: DeepSpeed's would be compiled on first use.
-                "torch_adam": sharding.offload == "none",
+                "torch_adam": sharding.offload == "none" or sharding.offload_adam == "torch",
             },
         },
+        "zero_force_ds_cpu_optimizer": sharding.offload_adam == "deepspeed",
         "zero_optimization": _zero(sharding),
         "wall_clock_breakdown": False,
     }
+    refuse_auto(settings)
+    return settings
+
+
+def refuse_auto(settings: dict[str, Any]) -> None:
+    """Refuse values that are left to be found out: what a run was would depend on where it ran.
+
+    Raises:
+        UserError: a value is `auto`.
+    """
+    for key, value in _values(settings):
+        if value == "auto":
+            raise UserError(f"{key}: auto leaves DeepSpeed to find out what runs; give it a value")
+
+
+def _values(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        key = f"{above}.{name}" if above else name
+        if isinstance(value, dict):
+            yield from _values(value, key)
+        else:
+            yield key, value
+
+
+def _autocast(config: TrainConfig) -> dict[str, Any]:
+    """Under ZeRO-3 linear maps are gathered as the products read them: a copy of each would be kept else."""
+    if config.precision == "float32" or config.sharding.zero_stage < 3:
+        return {"enabled": False}
+    return {"enabled": True, "dtype": "bfloat16", "lower_precision_safe_modules": ["torch.nn.Linear"]}
 
 
 def _zero(sharding: ShardingConfig) -> dict[str, Any]:
@@ -45,6 +84,7 @@ def _zero(sharding: ShardingConfig) -> dict[str, Any]:
     found |= {
         "overlap_comm": sharding.overlap_communication,
         "contiguous_gradients": True,
+        "reduce_scatter": True,
         "reduce_bucket_size": sharding.bucket_parameters,
         "sub_group_size": 1_000_000_000,
     }
@@ -52,13 +92,18 @@ def _zero(sharding: ShardingConfig) -> dict[str, Any]:
     if sharding.offload != "none":
         found["offload_optimizer"] = in_cpu_memory
     if sharding.zero_stage < 3:
-        return found | {"allgather_bucket_size": sharding.bucket_parameters}
+        return found | {
+            "allgather_partitions": True,
+            "allgather_bucket_size": sharding.bucket_parameters,
+            "round_robin_gradients": False,
+            "ignore_unused_parameters": True,
+        }
     if sharding.offload == "weights":
         found["offload_param"] = in_cpu_memory
     return found | {
         "stage3_prefetch_bucket_size": sharding.bucket_parameters,
         "stage3_max_live_parameters": sharding.live_parameters,
         "stage3_max_reuse_distance": sharding.live_parameters,
-        "stage3_param_persistence_threshold": 100_000,
-        "stage3_gather_16bit_weights_on_model_save": True,
+        "stage3_param_persistence_threshold": sharding.persistent_parameters,
+        "stage3_gather_16bit_weights_on_model_save": False,
     }

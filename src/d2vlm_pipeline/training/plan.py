@@ -174,7 +174,9 @@ def _as_json(phase: PhasePlan) -> dict[str, Any]:
         "passes": phase.passes,
         "strategy": phase.spread.name,
         "memory": {name: _memory_as_json(memory) for name, memory in phase.memory.items()},
-        "deepspeed": deepspeed_settings(phase.config, phase.spread.workers),
+        "deepspeed": deepspeed_settings(phase.config, phase.spread.workers)
+        if phase.config.sharding.zero_stage > 0
+        else None,
     }
 
 

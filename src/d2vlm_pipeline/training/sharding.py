@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 
@@ -24,13 +24,27 @@ class ShardingConfig(StrictModel):
         bucket_parameters: Gradients reduced, and weights gathered, at a time. Smaller buckets take less
             memory and more messages.
         live_parameters: Stage 3: weights that may lie gathered on a GPU at a time.
+        persistent_parameters: Stage 3: tensors of at most as many numbers stay whole everywhere.
+        offload_adam: Who updates states in CPU memory: DeepSpeed's operation, compiled on first use, or
+            PyTorch, which is slower and needs no compiler.
     """
 
     zero_stage: ZeroStage = 0
     offload: Offload = "none"
     bucket_parameters: PositiveInt = 50_000_000
     live_parameters: PositiveInt = 200_000_000
+    persistent_parameters: int = Field(default=100_000, ge=0)
     overlap_communication: bool = True
+    offload_adam: Literal["deepspeed", "torch"] = "deepspeed"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_auto(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for key, value in given.items():
+                if value == "auto":
+                    raise ValueError(f"{key}: auto leaves DeepSpeed to find out what runs; give it a value")
+        return given
 
     @model_validator(mode="after")
     def _check_offload(self) -> Self:
