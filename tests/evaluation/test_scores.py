@@ -5,13 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artifacts.spread_work import backwards
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts.spreading import spread_here
 from d2vlm_pipeline.evaluation import (
     MAIN_METRICS,
     TASK_METRICS,
     EvaluationConfig,
     assemble_metrics,
     score_system,
+    score_systems,
 )
 from d2vlm_pipeline.timeline import TASKS
 from evaluation.scoring_records import CONFIG, demo_world, one_hot, places, predict, sample, score, truth
@@ -82,6 +85,39 @@ def test_one_more_right_answer_never_lowers_a_score(right: list[bool], which: in
     better = [ok or k == which for k, ok in enumerate(right)]
     assert value(better) == pytest.approx(100 * sum(better) / 8)
     assert value(better) >= value(right)
+
+
+def test_systems_scored_together_are_scored_as_each_alone() -> None:
+    samples, _ = demo_world(6)
+    config = CONFIG.model_copy(update={"caption_similarity": False})
+    said = {
+        "sft": [truth(s) for k, s in enumerate(samples) if k % 3],
+        "prior": [truth(s) for s in samples if s.task == "tvg"],
+        "blind": [],
+    }
+    tasks = {"prior": ["tvg"]}
+    for spread in (spread_here, backwards):
+        together = score_systems(samples, said, config, spread, tasks)
+        assert together == {
+            name: score_system(samples, answers, config, tasks=tasks.get(name))
+            for name, answers in said.items()
+        }
+
+
+def test_captions_of_all_systems_are_embedded_once_whoever_does_it() -> None:
+    samples, _ = demo_world(6)
+    said = {
+        "sft": [truth(s) for s in samples],
+        "fpo": [truth(s) if k % 2 else predict(s, "a green star blinks.") for k, s in enumerate(samples)],
+    }
+    here, there = (score_systems(samples, said, CONFIG, spread) for spread in (spread_here, backwards))
+    assert assemble_metrics(here, {}) == assemble_metrics(there, {})
+    for name, answers in said.items():
+        alone = score_system(samples, answers, CONFIG)["test-iid"]
+        for task, metrics in here[name]["test-iid"].items():
+            assert {metric: found["value"] for metric, found in metrics.items()} == pytest.approx(
+                {metric: found["value"] for metric, found in alone[task].items()}, abs=1e-3
+            )
 
 
 def test_splits_and_tasks_are_kept_apart() -> None:

@@ -42,7 +42,7 @@ def test_each_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.extend(texts)
         return np.ones((len(texts), 2))
 
-    monkeypatch.setattr(encoder, "_encode", encode)
+    monkeypatch.setattr("d2vlm_pipeline.evaluation.similarity._encoded", encode)
     encoder(["b", "a", "b"])
     encoder(["a", "c"])
     assert seen == ["a", "b", "c"]

@@ -10,14 +10,14 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.evaluation.answering import AnswerStream, answer_here
 from d2vlm_pipeline.orchestration.ray_answers import answer_on_ray
-from d2vlm_pipeline.orchestration.ray_settings import RayAnswers, RaySettings
+from d2vlm_pipeline.orchestration.ray_settings import RayPool, RaySettings
 from d2vlm_pipeline.timeline import Prediction, dump_jsonl
 from evaluation.test_answering import KnownShelf, neighbours
 from evaluation.test_predictor import predictor
 
 
 def settings(**answers: int | float) -> RaySettings:
-    return RaySettings(enabled=True, answers=RayAnswers.model_validate(answers))
+    return RaySettings(enabled=True, answers=RayPool.model_validate(answers))
 
 
 def stream(ray: RaySettings | None) -> AnswerStream:
@@ -49,7 +49,7 @@ def next_after_kill(answers: Iterator[Prediction]) -> list[Prediction]:
     actors = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "ray::Answerer" in " ".join(process.info["cmdline"] or [])
+        if "ray::PoolActor" in " ".join(process.info["cmdline"] or [])
     ]
     actors[0].kill()
     return [first, *answers]

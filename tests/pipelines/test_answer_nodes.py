@@ -35,6 +35,7 @@ from d2vlm_pipeline.video import VideoRow
 from model import tiny
 
 FRAMES = 8
+MACHINES = (ComputeConfig(threads=1), RaySettings())
 VIDEOS = ("a.mp4", "b.mp4")
 BY_NAME = {answerer.system: answerer for answerer in ANSWERERS}
 
@@ -154,7 +155,9 @@ def test_a_model_directory_of_one_s_own_answers_a_benchmark_that_has_no_training
     predictions = list(stream)
     _, prior, *_ = guess_answers(samples, rows, answering, scoring)
     assert prior == [] and "no training sample: prior" in caplog.text
-    scores = score_answers(samples, rows, store, answering, scoring, None, prior, None, predictions)["scores"]
+    scores = score_answers(
+        samples, rows, store, answering, scoring, *MACHINES, None, prior, None, predictions
+    )["scores"]
     assert set(scores) == {"model"} and scores["model"]["test-iid"]["tvg"]["f1"]["n"] == 2
     left = compare_mistakes(samples, None, None, AuditConfig(), answering)
     assert all(isinstance(each, LeaveAsIs) for each in left)
@@ -181,7 +184,7 @@ def test_answers_of_another_run_are_not_scored(
     old: list[Prediction] = list(stream)
     answering = AnswerConfig(systems=("prior",))
     scoring = EvaluationConfig(tasks=("tvg",), resamples=2)
-    assert score_answers(samples, rows, store, answering, scoring, old)["scores"] == {}
+    assert score_answers(samples, rows, store, answering, scoring, *MACHINES, old)["scores"] == {}
     assert dict(asked_for(answering, [old])) == {}
 
 

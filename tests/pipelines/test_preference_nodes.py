@@ -9,6 +9,7 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, build_encoder, write_store
 from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, compare_mistakes, guess_answers
 from d2vlm_pipeline.pipelines.fpo import nodes as fpo
@@ -26,6 +27,7 @@ from d2vlm_pipeline.video import VideoRow
 from model import tiny
 
 FRAMES = 8
+MACHINES = (ComputeConfig(), RaySettings())
 VIDEOS = [f"{k}.mp4" for k in range(12)]
 
 
@@ -48,11 +50,13 @@ def rows() -> list[VideoRow]:
 
 
 def test_pairs_are_made_audited_and_compared(samples: list[Sample], rows: list[VideoRow]) -> None:
-    pairs, stats = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25))
+    pairs, stats = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25), *MACHINES)
     assert stats["pairs"] == len(pairs) > 0 and stats["checker"]["held_back"] == 0
     by_id = {sample.id: sample for sample in samples}
     assert {by_id[pair.sample_id].split for pair in pairs} == {"train"}
-    record, picture = audit_pairs(samples, rows, pairs, AuditConfig(least_pairs=10, resamples=5))
+    record, picture = audit_pairs(
+        samples, rows, pairs, AuditConfig(least_pairs=10, resamples=5), *MACHINES
+    )
     assert record["pairs"] == len(pairs) and picture.startswith(b"\x89PNG")
     answers, *_ = guess_answers(samples, rows, AnswerConfig(), EvaluationConfig(tasks=("tvg", "dvc")))
     assert isinstance(answers, list)
@@ -63,13 +67,13 @@ def test_pairs_are_made_audited_and_compared(samples: list[Sample], rows: list[V
 
 
 def test_an_audit_beyond_its_limits_lets_no_pair_through(samples: list[Sample], rows: list[VideoRow]) -> None:
-    pairs, _ = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25))
+    pairs, _ = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25), *MACHINES)
     record = {"counts": {"operator": {"shift": 9, "add": 1}}}
-    checks, passed = gate_pairs(pairs, samples, rows, record, AuditConfig())
+    checks, passed = gate_pairs(pairs, samples, rows, record, AuditConfig(), *MACHINES)
     assert passed == pairs and len(checks) == len(pairs)
     strict = AuditConfig(limits=AuditLimits(largest_share=Limit(stop=0.5)))
     with pytest.raises(UserError, match=r"share of shift is 0\.9, above 0\.5"):
-        gate_pairs(pairs, samples, rows, record, strict)
+        gate_pairs(pairs, samples, rows, record, strict, *MACHINES)
 
 
 def mined(samples: list[Sample], rows: list[VideoRow], folder: Path, config: HardNegativeConfig):
@@ -94,7 +98,7 @@ def test_hard_negatives_join_the_pairs_where_asked_for(
     assert stats["answers"] == 3 * 18 and stats["pairs"] == len(pairs) > 0
     assert {by_id[pair.sample_id].split for pair in pairs} == {"train"}
     assert all(check_pair(pair, by_id[pair.sample_id]) == [] for pair in pairs)
-    synthetic, _ = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25))
+    synthetic, _ = synthesize(samples, rows, PreferenceConfig(min_shift_s=0.25), *MACHINES)
     assert fpo.gather_pairs(synthetic, pairs) == [*synthetic, *pairs]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.features import ClipFeatures, FeatureStore, write_store
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
+from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.nodes import AnswerConfig, guess_answers, score_answers
 from d2vlm_pipeline.video import VideoRow
 from model import tiny
@@ -23,5 +25,8 @@ def test_a_baseline_that_can_answer_none_of_the_tasks_is_left_out(tmp_path: Path
     answering, evaluation = AnswerConfig(), EvaluationConfig(tasks=("tvg",), resamples=2)
     guesses = guess_answers(samples, rows, answering, evaluation)
     assert [] in guesses, "tiling has nothing to say of a single moment"
-    found = score_answers(samples, rows, FeatureStore(tmp_path), answering, evaluation, *guesses)
+    machines = ComputeConfig(), RaySettings()
+    found = score_answers(
+        samples, rows, FeatureStore(tmp_path), answering, evaluation, *machines, *guesses
+    )
     assert set(found["scores"]) == {"chance", "prior", "whole_video"}

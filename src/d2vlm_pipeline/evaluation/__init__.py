@@ -5,7 +5,7 @@ from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.metrics import MAIN_METRICS, TASK_METRICS
 from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions, parse_failures
 from d2vlm_pipeline.evaluation.parsing import ParsedResponse, ParseProblem, option_index, parse_generation
-from d2vlm_pipeline.evaluation.scores import Score, Scores, assemble_metrics, score_system
+from d2vlm_pipeline.evaluation.scores import Score, Scores, assemble_metrics, score_system, score_systems
 from d2vlm_pipeline.evaluation.similarity import SentenceEncoder, default_encoder
 from d2vlm_pipeline.evaluation.table import scores_table
 
@@ -29,5 +29,6 @@ __all__ = [
     "parse_failures",
     "parse_generation",
     "score_system",
+    "score_systems",
     "scores_table",
 ]

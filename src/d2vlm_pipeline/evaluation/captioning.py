@@ -21,6 +21,9 @@ from d2vlm_pipeline.evaluation.grounding import F1_OF_MEANS, answer_form, presen
 from d2vlm_pipeline.evaluation.overlap import Floats, iou, one_to_one
 from d2vlm_pipeline.evaluation.pairs import SUFFIX, Half, Pair, plain_caption
 
+_DENSE_TASKS = ("dvc", "slc", "tvc")
+_Captions = Sequence[Sequence[str]]
+
 
 def dense_caption_metrics(pairs: Sequence[Pair], context: MetricContext) -> dict[str, Contribution]:
     """dvc, slc, tvc: `cap_f1`, `cap_f1@τ`, `cap_sim`, `cap_sim_shuffled`; all videos stay in the means."""
@@ -37,12 +40,19 @@ def dense_caption_metrics(pairs: Sequence[Pair], context: MetricContext) -> dict
     return metrics | answer_form(pairs)
 
 
+def caption_texts(pairs: Sequence[Pair]) -> set[str]:
+    """All captions whose likeness the metrics here ask for, of samples of any task that has captions."""
+    regions = [pair for pair in pairs if pair.sample.task == "rvc"]
+    dense = present([pair for pair in pairs if pair.sample.task in _DENSE_TASKS])
+    told = [_region_captions(regions), *(_dense_captions(dense, half) for half in SUFFIX)]
+    return {text for sides in told for side in sides for captions in side for text in captions if text}
+
+
 def region_caption_metrics(pairs: Sequence[Pair], context: MetricContext) -> dict[str, Contribution]:
     """rvc: `cap_sim` of the whole answer, and its shuffled control."""
     if context.embed is None or not pairs:
         return {}
-    said = [[plain_caption(pair.text)] if pair.parsed else [] for pair in pairs]
-    truth = [[plain_caption(pair.sample.answer)] for pair in pairs]
+    said, truth = _region_captions(pairs)
     shuffled = shuffle_across_clips(pairs, said, context.seed)
     metrics = {}
     for name, captions in (("cap_sim", said), ("cap_sim_shuffled", shuffled)):
@@ -54,8 +64,7 @@ def region_caption_metrics(pairs: Sequence[Pair], context: MetricContext) -> dic
 def _dense_similarity(
     pairs: Sequence[Pair], half: Half, suffix: str, context: MetricContext, embed: Embed
 ) -> dict[str, Contribution]:
-    said = [pair.captions(half) for pair in pairs]
-    truth = [[plain_caption(event.caption) for event in pair.sample.events] for pair in pairs]
+    said, truth = _dense_captions(pairs, half)
     ious = [iou(pair.intervals_P2(half), pair.truth_G2) for pair in pairs]
     shuffled = shuffle_across_clips(pairs, said, context.seed)
     metrics = {}
@@ -67,6 +76,18 @@ def _dense_similarity(
         ]
         metrics[name + suffix] = mean_of(pairs, values)
     return metrics
+
+
+def _region_captions(pairs: Sequence[Pair]) -> tuple[_Captions, _Captions]:
+    """What was said of each sample, and what is true."""
+    said = [[plain_caption(pair.text)] if pair.parsed else [] for pair in pairs]
+    return said, [[plain_caption(pair.sample.answer)] for pair in pairs]
+
+
+def _dense_captions(pairs: Sequence[Pair], half: Half) -> tuple[_Captions, _Captions]:
+    """The same, of the events in one half of the answers."""
+    truth = [[plain_caption(event.caption) for event in pair.sample.events] for pair in pairs]
+    return [pair.captions(half) for pair in pairs], truth
 
 
 def matched_similarity(iou_PG: Floats, cos_PG: Floats, thresholds: Sequence[float]) -> float:

@@ -1,14 +1,21 @@
 """From predictions to metrics.json."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
+
 from d2vlm_pipeline.artifacts import canonical_json, derive_seed
+from d2vlm_pipeline.artifacts.spreading import Spread, spread_here
 from d2vlm_pipeline.evaluation.bootstrap import estimate
+from d2vlm_pipeline.evaluation.captioning import caption_texts
 from d2vlm_pipeline.evaluation.config import EvaluationConfig
 from d2vlm_pipeline.evaluation.contributions import Contribution, Embed, MetricContext
 from d2vlm_pipeline.evaluation.metrics import TASK_METRICS
+from d2vlm_pipeline.evaluation.overlap import Floats
 from d2vlm_pipeline.evaluation.pairs import Pair, match_predictions
+from d2vlm_pipeline.evaluation.similarity import embed_spread
 from d2vlm_pipeline.timeline import Prediction, Sample
 
 METRICS_SCHEMA = 1
@@ -49,16 +56,94 @@ def score_system(
     Raises:
         UserError: predictions that do not belong to the samples.
     """
+    context = _context(config, embed)
+    scores: Scores = {}
+    for (split, task), pairs in _groups(samples, predictions, config, tasks).items():
+        scores.setdefault(split, {})[task] = _score_task(pairs, split, task, config, context)
+    return scores
+
+
+def _groups(
+    samples: Iterable[Sample],
+    predictions: Iterable[Prediction],
+    config: EvaluationConfig,
+    tasks: Sequence[str] | None,
+) -> dict[tuple[str, str], list[Pair]]:
+    """Samples of each (split, task) that is asked, in their order, beside what is said of them."""
     asked = [task for task in config.tasks if tasks is None or task in tasks]
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in match_predictions(samples, predictions):
         if pair.sample.task in asked:
             groups.setdefault((pair.sample.split, pair.sample.task), []).append(pair)
-    context = _context(config, embed)
-    scores: Scores = {}
-    for (split, task), pairs in sorted(groups.items()):
-        scores.setdefault(split, {})[task] = _score_task(pairs, split, task, config, context)
+    return dict(sorted(groups.items()))
+
+
+def score_systems(
+    samples: Sequence[Sample],
+    predictions: Mapping[str, Sequence[Prediction]],
+    config: EvaluationConfig,
+    spread: Spread = spread_here,
+    tasks: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Scores]:
+    """`score_system` of many, in portions for whoever does them: the same scores, whoever does.
+
+    Captions of all systems are embedded first, in portions that depend on the captions alone.
+
+    Args:
+        samples: the truth.
+        predictions: of each system.
+        config: tasks, thresholds, bootstrap.
+        spread: who does it.
+        tasks: what a system is asked, of those that are asked less than the config.
+
+    Raises:
+        UserError: predictions that do not belong to the samples.
+    """
+    groups = {
+        (system, *place): pairs
+        for system, answered in predictions.items()
+        for place, pairs in _groups(samples, answered, config, (tasks or {}).get(system)).items()
+    }
+    vectors: dict[str, Floats] = {}
+    if config.caption_similarity:
+        texts = set[str]().union(*(caption_texts(pairs) for pairs in groups.values()))
+        vectors = embed_spread(texts, spread)
+    # Systems side by side: they share the draws of clips.
+    groups = dict(sorted(groups.items(), key=lambda group: (group[0][1:], group[0][0])))
+    portions = [
+        ((split, task), pairs, {text: vectors[text] for text in caption_texts(pairs)} if vectors else {})
+        for (_, split, task), pairs in groups.items()
+    ]
+    scores: dict[str, Scores] = {system: {} for system in predictions}
+    for (system, split, task), found in zip(groups, spread(GroupScoring(config), portions), strict=True):
+        scores[system].setdefault(split, {})[task] = found
     return scores
+
+
+@dataclass(frozen=True)
+class GroupScoring:
+    """Scores what one system says on one task of one split."""
+
+    config: EvaluationConfig
+
+    def __call__(
+        self, given: tuple[tuple[str, str], Sequence[Pair], Mapping[str, Floats]]
+    ) -> dict[str, Score]:
+        """From (split, task), pairs and vectors of their captions to scores by metric."""
+        (split, task), pairs, vectors = given
+        embed = _Known(vectors) if self.config.caption_similarity else None
+        context = MetricContext(thresholds=self.config.thresholds, seed=self.config.seed, embed=embed)
+        return _score_task(pairs, split, task, self.config, context)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Embeds texts whose vectors are there."""
+
+    vectors: Mapping[str, Floats]
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        return np.stack([self.vectors[text] for text in texts])
 
 
 def assemble_metrics(scores: Mapping[str, Scores], data: Mapping[str, str]) -> str:

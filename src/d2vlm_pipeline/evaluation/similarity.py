@@ -1,11 +1,13 @@
 """Sentence embeddings for caption similarity: all-MiniLM-L6-v2, from the package that carries its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2vlm_pipeline.artifacts.spreading import Spread, portions_of
 from d2vlm_pipeline.evaluation.overlap import Floats
 
 if TYPE_CHECKING:
@@ -13,6 +15,26 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MAX_TOKENS = 256  # what the model was trained to read
+
+
+def embed_portion(texts: Sequence[str]) -> Floats:
+    """Embed texts together, [N, 384], on one thread: last bits depend on their number."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _encoded(texts)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def embed_spread(texts: Collection[str], spread: Spread) -> dict[str, Floats]:
+    """A vector [384] for each text; which texts are embedded together depends on all of them alone."""
+    portions = portions_of(_by_length(texts), _BATCH)
+    found = spread(embed_portion, portions)
+    pairs = (zip(*each, strict=True) for each in zip(portions, found, strict=True))
+    return dict(chain.from_iterable(pairs))
 
 
 class SentenceEncoder:
@@ -26,21 +48,26 @@ class SentenceEncoder:
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Embed `texts`, [N, 384], rows of length 1."""
-        missing = sorted(set(texts) - self._vectors.keys(), key=lambda text: (len(text), text))
-        # Sorted by length: little padding, and the same batches whatever the order of the texts.
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            self._vectors |= dict(zip(batch, self._encode(batch), strict=True))
+        for batch in portions_of(_by_length(set(texts) - self._vectors.keys()), _BATCH):
+            self._vectors |= dict(zip(batch, _encoded(batch), strict=True))
         return np.stack([self._vectors[text] for text in texts])
 
-    def _encode(self, texts: list[str]) -> Floats:
-        import torch
 
-        tokenizer, model = _loaded()
-        inputs = tokenizer(texts, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
-        with torch.inference_mode():
-            hidden_NLD = model(**inputs).last_hidden_state
-        return _pooled(hidden_NLD, inputs["attention_mask"]).double().numpy()
+def _by_length(texts: Collection[str]) -> list[str]:
+    """Little padding, and the same batches whatever the order of the texts."""
+    return sorted(texts, key=lambda text: (len(text), text))
+
+
+def _encoded(texts: Sequence[str]) -> Floats:
+    import torch
+
+    tokenizer, model = _loaded()
+    inputs = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        hidden_NLD = model(**inputs).last_hidden_state
+    return np.asarray(_pooled(hidden_NLD, inputs["attention_mask"]).double().numpy())
 
 
 @lru_cache(maxsize=1)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from d2vlm_pipeline.artifacts import UserError, digest_file, seed_process
+from d2vlm_pipeline.artifacts.spreading import end_with_parent
 from d2vlm_pipeline.features.config import EncoderConfig
 from d2vlm_pipeline.features.encoder import FrameEncoder, build_encoder
 from d2vlm_pipeline.timeline import TimeBase
@@ -121,17 +120,9 @@ def _start(config: EncoderConfig) -> None:
     global _encoder
     import torch
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(1)
     _encoder = build_encoder(config)
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot stop its processes: without this they would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _encode(frames_THWC: np.ndarray, path: str, digest: str) -> np.ndarray:

@@ -28,12 +28,13 @@ class RayFeatures(StrictModel):
     retries: int = Field(default=2, ge=0)
 
 
-class RayAnswers(StrictModel):
-    """How an actor pool answers questions; the predictions do not depend on it.
+class RayPool(StrictModel):
+    """A pool of actors that do portions of a work; what comes out does not depend on it.
 
     Attributes:
-        actors: Actors that answer, each with the model in its memory.
-        cpus_per_actor: Processor cores that Ray sets aside for an actor; its threads are `compute.threads`.
+        actors: Actors, each with what the work needs in its memory: the model that answers, say.
+        cpus_per_actor: Processor cores that Ray sets aside for an actor; one that answers has as many threads
+            as `compute.threads` says.
         gpus_per_actor: GPUs of an actor; a fraction lets several share one.
         retries: How often a lost actor is started again, and its work repeated.
     """
@@ -48,20 +49,24 @@ class RaySettings(StrictModel):
     """Where heavy nodes run, and what one of their workers gets; of training, `train` says that.
 
     Attributes:
-        enabled: Whether features are extracted and questions answered on Ray; if not, in processes of this
-            machine (`compute.workers`), and in this one.
+        enabled: Whether features are extracted, pairs made and checked, questions answered and answers scored
+            on Ray; if not, in processes of this machine (`compute.workers`), and in this one.
         address: None starts Ray on this machine, `auto` joins the cluster that this machine belongs to, and
             `host:port` another one.
         object_store_mb: Shared memory of a Ray started here; None leaves the choice to Ray.
         features: Actor pools of the features pipeline.
-        answers: Actor pool of the evaluation pipeline.
+        answers: Actor pool that answers questions.
+        preferences: Actor pool that makes, checks and audits preference pairs.
+        scoring: Actor pool that scores answers.
     """
 
     enabled: bool = False
     address: str | None = None
     object_store_mb: int | None = Field(default=None, ge=100)
     features: RayFeatures = RayFeatures()
-    answers: RayAnswers = RayAnswers()
+    answers: RayPool = RayPool()
+    preferences: RayPool = RayPool()
+    scoring: RayPool = RayPool()
 
 
 def ray_settings(conf: Path, env: str | None = None) -> RaySettings:

@@ -17,6 +17,7 @@ from d2vlm_pipeline.preferences.donors import DonorPool
 from d2vlm_pipeline.preferences.errors import ErrorHistogram, distance_record, said_by_model, said_by_pair
 from d2vlm_pipeline.preferences.magnitudes import Count, IoUBand, Magnitudes
 from d2vlm_pipeline.preferences.pair_checks import PairCheck, check_pairs
+from d2vlm_pipeline.preferences.portions import spread_audit, spread_checks, spread_synthesis
 from d2vlm_pipeline.preferences.sampled import HardNegativeConfig, SampledStatistics, sampled_pairs
 from d2vlm_pipeline.preferences.scene import Edit, NotApplicable, Scene
 from d2vlm_pipeline.preferences.statistics import PairStatistics
@@ -58,5 +59,8 @@ __all__ = [
     "said_by_model",
     "said_by_pair",
     "sampled_pairs",
+    "spread_audit",
+    "spread_checks",
+    "spread_synthesis",
     "synthesize_pairs",
 ]

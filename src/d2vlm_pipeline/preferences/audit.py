@@ -5,12 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from d2vlm_pipeline.artifacts import StrictModel, derive_seed
+from d2vlm_pipeline.artifacts.spreading import Spread, spread_here
 from d2vlm_pipeline.preferences.blind import SidedText, separability, sided_text
 from d2vlm_pipeline.preferences.errors import ErrorHistogram, said_by_pair
 from d2vlm_pipeline.timeline import PreferencePair, Sample
@@ -99,17 +101,36 @@ class PairAudit:
         self.mistakes.add(sample, said_by_pair(pair))
         # The lowest of numbers drawn by name: an even sample that does not depend on the order.
         lot = derive_seed(self.config.seed, "audit", pair.id)
-        if len(self._kept) < self.config.most_pairs or -lot > self._kept[0][0]:
-            entry = (-lot, pair.id, sided_text(pair, sample, duration_s))
-            if len(self._kept) < self.config.most_pairs:
-                heapq.heappush(self._kept, entry)
-            else:
-                heapq.heapreplace(self._kept, entry)
+        if self._takes(lot):
+            self._keep((-lot, pair.id, sided_text(pair, sample, duration_s)))
 
-    def record(self) -> dict[str, Any]:
-        """The audit as JSON types; the same for any order of the pairs."""
+    def merge(self, other: PairAudit) -> None:
+        """Take in what another one took in of other pairs."""
+        self._pairs += other._pairs
+        self.mistakes.merge(other.mistakes)
+        for name, counts in other._counts.items():
+            self._counts[name].update(counts)
+        for entry in other._kept:
+            if self._takes(-entry[0]):
+                self._keep(entry)
+
+    def _takes(self, lot: int) -> bool:
+        return len(self._kept) < self.config.most_pairs or -lot > self._kept[0][0]
+
+    def _keep(self, entry: tuple[int, str, SidedText]) -> None:
+        if len(self._kept) < self.config.most_pairs:
+            heapq.heappush(self._kept, entry)
+        else:
+            heapq.heapreplace(self._kept, entry)
+
+    def record(self, spread: Spread = spread_here) -> dict[str, Any]:
+        """The audit as JSON types; the same for any order of the pairs, and whoever fits the classifiers."""
         texts = [text for _, _, text in sorted(self._kept, key=lambda entry: entry[1])]
         groups = {_ALL: texts, **_by_operator(texts)}
+        judged = {name: group for name, group in groups.items() if len(group) >= self.config.least_pairs}
+        judging = partial(
+            separability, folds=self.config.folds, resamples=self.config.resamples, seed=self.config.seed
+        )
         return {
             "schema": 1,
             "pairs": self._pairs,
@@ -117,11 +138,7 @@ class PairAudit:
             "counts": {name: dict(sorted(counts.items())) for name, counts in sorted(self._counts.items())},
             "magnitudes": _magnitudes(texts),
             "biases": {name: _biases(group) for name, group in groups.items()},
-            "text_only": {
-                name: separability(group, self.config.folds, self.config.resamples, self.config.seed)
-                for name, group in groups.items()
-                if len(group) >= self.config.least_pairs
-            },
+            "text_only": dict(zip(judged, spread(judging, list(judged.values())), strict=True)),
             "mistakes": self.mistakes.record(),
         }
 

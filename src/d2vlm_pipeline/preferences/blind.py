@@ -70,6 +70,7 @@ def separability(
     whose rejected side it names, ties counting half.
     """
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     videos = {video: k for k, video in enumerate(sorted({text.video for text in texts}))}
     if len(videos) < max(_LEAST_VIDEOS, folds):
@@ -77,7 +78,9 @@ def separability(
     sides = [side for text in texts for side in (text.chosen, text.rejected)]
     is_rejected = np.tile([0, 1], len(texts))
     group = np.repeat([videos[text.video] for text in texts], 2)
-    scores = _out_of_fold(sides, is_rejected, group, folds)
+    # Long sums come out differently with every number of threads.
+    with threadpool_limits(1):
+        scores = _out_of_fold(sides, is_rejected, group, folds)
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(group == index) for index in range(len(videos))]
     draws = []

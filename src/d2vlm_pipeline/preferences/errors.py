@@ -134,6 +134,14 @@ class ErrorHistogram:
         self.right += not kinds
         self.kinds.setdefault(sample.task, Counter()).update(kinds)
 
+    def merge(self, other: ErrorHistogram) -> None:
+        """Take in the counts of other answers."""
+        self.answers += other.answers
+        self.right += other.right
+        self.unparsed += other.unparsed
+        for task, kinds in other.kinds.items():
+            self.kinds.setdefault(task, Counter()).update(kinds)
+
     def total(self, tasks: Iterable[str]) -> Counter[str]:
         """Counts of these tasks together."""
         return sum((self.kinds.get(task, Counter()) for task in tasks), Counter[str]())

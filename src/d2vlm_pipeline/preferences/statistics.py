@@ -36,6 +36,10 @@ class _Summary:
         return {"mean": round(self.total_micro / _MICRO / self.count, 6), "min": self.low, "max": self.high}
 
 
+def _summaries() -> dict[str, _Summary]:
+    return defaultdict(_Summary)
+
+
 class PairStatistics:
     """Counts that grow sample by sample; `record` is the same for any order of the samples."""
 
@@ -45,7 +49,7 @@ class PairStatistics:
         self._without_pairs: Counter[str] = Counter()
         self._pairs: dict[str, Counter[str]] = defaultdict(Counter)
         self._skipped: dict[str, Counter[str]] = defaultdict(Counter)
-        self._magnitudes: dict[str, dict[str, _Summary]] = defaultdict(lambda: defaultdict(_Summary))
+        self._magnitudes: dict[str, dict[str, _Summary]] = defaultdict(_summaries)
         self._problems: dict[str, list[str]] = {}
         self._held_back = 0
 

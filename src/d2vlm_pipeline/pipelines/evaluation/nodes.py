@@ -15,7 +15,7 @@ from d2vlm_pipeline.evaluation import (
     BASELINES,
     EvaluationConfig,
     assemble_metrics,
-    score_system,
+    score_systems,
 )
 from d2vlm_pipeline.evaluation.answer_record import AnswerRecord, View
 from d2vlm_pipeline.evaluation.answering import Answer, AnswerStream, answer_here
@@ -25,6 +25,7 @@ from d2vlm_pipeline.features import EncoderConfig, FeatureStore, StoredClips
 from d2vlm_pipeline.model import ModelBundle
 from d2vlm_pipeline.model.opening import check_features, content_digest, open_model
 from d2vlm_pipeline.orchestration.datasets.base import LeaveAsIs, run_command
+from d2vlm_pipeline.orchestration.ray_pool import spreading
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.evaluation.systems import GUESSERS, AnswerConfig, Answerer
@@ -178,15 +179,18 @@ def score_answers(
     store: FeatureStore,
     answering: AnswerConfig,
     evaluation: EvaluationConfig,
+    compute: ComputeConfig,
+    ray: RaySettings,
     *predictions: list[Prediction] | None,
 ) -> dict[str, Any]:
     """The metrics record: every system on every held-out task, with what was scored by digest."""
     asked = held_out(samples, answering, evaluation)
-    scores = {}
-    for system, answered in asked_for(answering, predictions):
-        # A baseline is asked what it can answer; a model is asked everything, and silence counts as wrong.
-        tasks = sorted({str(guess.task) for guess in answered}) if system in GUESSERS else None
-        scores[system] = score_system(asked, answered, evaluation, tasks=tasks)
+    answered = dict(asked_for(answering, predictions))
+    # A baseline is asked what it can answer; a model is asked everything, and silence counts as wrong.
+    guessed = {name: said for name, said in answered.items() if name in GUESSERS}
+    tasks = {name: sorted({str(guess.task) for guess in said}) for name, said in guessed.items()}
+    with spreading(ray, "scoring", compute.workers, records=len(asked) * len(answered)) as spread:
+        scores = score_systems(asked, answered, evaluation, spread, tasks)
     data = {
         "samples": digest_json([sample.model_dump(mode="json") for sample in samples]),
         "videos": digest_json(sorted(str(row.digest) for row in rows)),

@@ -42,7 +42,7 @@ def _judges() -> list[Node]:
     tags = ["cpu", WITHOUT_OPTIONAL]
     score = Node(
         score_answers,
-        [*_SCORED, "feature_store", *_CONFIG, *_PREDICTIONS],
+        [*_SCORED, "feature_store", *_CONFIG, "params:compute", "params:ray", *_PREDICTIONS],
         "metrics",
         name="score_answers",
         tags=tags,

@@ -7,15 +7,19 @@ from typing import Any
 
 from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import UserError, track
+from d2vlm_pipeline.orchestration.ray_pool import spreading
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
+from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.preferences import (
     AuditConfig,
     PairAudit,
     PairCheck,
     PairStatistics,
     PreferenceConfig,
-    check_pairs,
     judge,
-    synthesize_pairs,
+    spread_audit,
+    spread_checks,
+    spread_synthesis,
 )
 from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.video import VideoRow
@@ -24,27 +28,40 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def synthesize(
-    samples: list[Sample], rows: list[VideoRow], config: PreferenceConfig
+    samples: list[Sample],
+    rows: list[VideoRow],
+    config: PreferenceConfig,
+    compute: ComputeConfig,
+    ray: RaySettings,
 ) -> tuple[list[PreferencePair], dict[str, Any]]:
     """Checked pairs of the training split, and what was made, skipped and held back."""
     train = [sample for sample in samples if sample.split == "train"]
-    statistics = PairStatistics()
-    pairs = synthesize_pairs(train, durations_of(rows), config, statistics=statistics)
-    return list(track(pairs, "synthesise pairs", unit="pair")), statistics.record()
+    pairs, statistics = list[PreferencePair](), PairStatistics()
+    with spreading(ray, "preferences", compute.workers, records=len(train)) as spread:
+        made = spread_synthesis(train, durations_of(rows), config, spread)
+        for some, counted in track(made, "synthesise pairs", unit="portion"):
+            pairs += some
+            statistics.merge(counted)
+    return pairs, statistics.record()
 
 
 def audit_pairs(
-    samples: list[Sample], rows: list[VideoRow], pairs: list[PreferencePair], config: AuditConfig
+    samples: list[Sample],
+    rows: list[VideoRow],
+    pairs: list[PreferencePair],
+    config: AuditConfig,
+    compute: ComputeConfig,
+    ray: RaySettings,
 ) -> tuple[dict[str, Any], bytes]:
     """Factors, magnitudes, biases, and what is told apart by text alone; as numbers and as a picture."""
     from d2vlm_pipeline.preferences.audit_plots import render_audit
 
-    by_id, durations = {sample.id: sample for sample in samples}, durations_of(rows)
     audit = PairAudit(config)
-    for pair in track(pairs, "audit pairs", unit="pair"):
-        sample = by_id[pair.sample_id]
-        audit.add(pair, sample, durations[sample.video])
-    record = audit.record()
+    with spreading(ray, "preferences", compute.workers, records=len(pairs)) as spread:
+        parts = spread_audit(pairs, samples, durations_of(rows), config, spread)
+        for part in track(parts, "audit pairs", unit="portion"):
+            audit.merge(part)
+        record = audit.record(spread)
     return record, render_audit(record)
 
 
@@ -71,6 +88,8 @@ def gate_pairs(
     rows: list[VideoRow],
     audit: dict[str, Any],
     config: AuditConfig,
+    compute: ComputeConfig,
+    ray: RaySettings,
 ) -> tuple[list[PairCheck], list[PreferencePair]]:
     """Hold the audit against its limits, the pairs against their samples.
 
@@ -80,4 +99,5 @@ def gate_pairs(
         UserError: a value of the audit is beyond a limit that stops.
     """
     judge_audit(audit, config)
-    return list(check_pairs(pairs, samples, durations_of(rows))), pairs
+    with spreading(ray, "preferences", compute.workers, records=len(pairs)) as spread:
+        return list(spread_checks(pairs, samples, durations_of(rows), spread)), pairs

@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.pipelines.preferences.nodes import audit_pairs, gate_pairs, synthesize
 
+_MACHINES = ("params:compute", "params:ray")
+
 
 def create_pipeline() -> Pipeline:
     """Make true answers wrong in recorded ways, and look at what that gives away."""
@@ -11,14 +13,14 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 synthesize,
-                ["samples", "video_table", "params:preferences"],
+                ["samples", "video_table", "params:preferences", *_MACHINES],
                 ["synthesized_pairs", "preference_stats"],
                 name="synthesize_pairs",
                 tags="cpu",
             ),
             Node(
                 audit_pairs,
-                ["samples", "video_table", "synthesized_pairs", "params:preference_audit"],
+                ["samples", "video_table", "synthesized_pairs", "params:preference_audit", *_MACHINES],
                 ["preference_audit", "preference_audit_plots"],
                 name="audit_pairs",
                 tags="cpu",
@@ -32,6 +34,7 @@ def create_pipeline() -> Pipeline:
                     "video_table",
                     "preference_audit",
                     "params:preference_audit",
+                    *_MACHINES,
                 ],
                 ["pairs_gate", "preference_pairs"],
                 name="gate_pairs",
