@@ -135,7 +135,7 @@ def test_the_node_computes_by_processes_unless_ray_is_asked_for(rows: list[Video
         assert isinstance(compute, partial)
         return compute.func
 
-    assert way(RaySettings(storage="s")) is extract_features
+    assert way(RaySettings()) is extract_features
     assert way(settings()) is extract_on_ray
 
 

@@ -82,7 +82,7 @@ def answered(
         "answering": AnswerConfig(systems=(system,), max_new_tokens=6),
         "evaluation": EvaluationConfig(tasks=("tvg",)),
         "compute": ComputeConfig(threads=1),
-        "ray": RaySettings(storage="s"),
+        "ray": RaySettings(),
     }
     return answer_questions(**{"model": model(), **shared, **given}, answerer=BY_NAME[system])
 
@@ -149,7 +149,7 @@ def test_a_model_directory_of_one_s_own_answers_a_benchmark_that_has_no_training
         answering,
         scoring,
         ComputeConfig(threads=1),
-        RaySettings(storage="s"),
+        RaySettings(),
         answerer=BY_NAME["model"],
     )
     predictions = list(stream)
@@ -172,7 +172,7 @@ def test_a_model_directory_of_one_s_own_answers_a_benchmark_that_has_no_training
             AnswerConfig(systems="model", model="nowhere"),
             scoring,
             ComputeConfig(),
-            RaySettings(storage="s"),
+            RaySettings(),
             answerer=BY_NAME["model"],
         )
 

@@ -78,7 +78,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
 
 
 def answers(clips: list[Any]) -> list[Prediction]:
-    rest = (ANSWERING, EVALUATION, ComputeConfig(threads=1), RaySettings(storage="s"))
+    rest = (ANSWERING, EVALUATION, ComputeConfig(threads=1), RaySettings())
     found, _ = answer_questions(model(), *clips, *rest, answerer=FPO)
     return list(found)
 

@@ -15,7 +15,7 @@ import numpy as np
 from d2vlm_pipeline.artifacts import track
 from d2vlm_pipeline.evaluation.answering import Answer, Portion
 from d2vlm_pipeline.evaluation.predictor import Predictor
-from d2vlm_pipeline.orchestration.ray_pool import spread_on_ray
+from d2vlm_pipeline.orchestration.ray_pool import OnRay
 from d2vlm_pipeline.orchestration.ray_session import ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.timeline import Prediction, Question, TimeBase
@@ -74,9 +74,9 @@ def answer_on_ray(predictor: Predictor, threads: int, settings: RaySettings) -> 
     def answer(portions: Sequence[Portion]) -> Iterator[tuple[Portion, list[Prediction]]]:
         if not portions:
             return
-        lower = " or answering.batch_questions"
         with ray_session(settings):
-            done = spread_on_ray(settings, "answers", start, portions, packed, lower)
+            pool = OnRay(settings, "answers", " or answering.batch_questions")
+            done = pool.as_done(start, portions, packed)
             shown = track(done, f"answer ({predictor.system})", total=len(portions), unit="batch")
             for number, predictions in shown:
                 yield portions[number], predictions

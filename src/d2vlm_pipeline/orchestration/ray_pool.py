@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from d2vlm_pipeline.artifacts import UserError, seed_process
 from d2vlm_pipeline.artifacts.spreading import OverProcesses, Spread, spread_here
 from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RayPool, RaySettings
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -28,15 +30,24 @@ _LEAST_RECORDS = 20_000
 """With fewer samples, pairs or predictions, processes take longer to start than the work does."""
 
 
-class PoolActor(Generic[_Item, _Result]):
+class PoolActor:
     """Does one portion after the other."""
 
-    def __init__(self, start: Callable[[], Callable[[_Item], _Result]], name: str) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._work = start()
+        self._started: ObjectRef | None = None
+        self._work: Callable[[Any], Any] | None = None
 
-    def do(self, number: int, portion: _Item) -> _Result:
-        """The result of a portion; what libraries draw depends on its number, not on who does it."""
+    def do(self, start: list[ObjectRef], number: int, portion: Any) -> Any:
+        """The result of a portion; what libraries draw depends on its number, not on who does it.
+
+        `start`, in a list so that Ray does not fetch it each time, makes the work; it is called once.
+        """
+        import ray
+
+        (reference,) = start
+        if self._work is None or reference != self._started:
+            self._work, self._started = ray.get(reference)(), reference
         seed_process(0, self._name, number, with_torch=self._name != "preferences")
         return self._work(portion)
 
@@ -61,101 +72,111 @@ def spreading(settings: RaySettings, name: PoolName, processes: int, records: in
         yield OnRay(settings, name)
 
 
-@dataclass(frozen=True)
 class OnRay:
-    """Spreads work over the actors of a pool; Ray is up."""
+    """Spreads work over the actors of a pool, which start with the first portion; Ray is up.
 
-    settings: RaySettings
-    name: PoolName
+    Args:
+        settings: where Ray runs, and how large the pool is.
+        name: of the pool.
+        lower: what else to lower where memory is short, beside the number of actors.
+    """
+
+    def __init__(self, settings: RaySettings, name: PoolName, lower: str = "") -> None:
+        self._settings, self._name, self._lower = settings, name, lower
+        self._actors: list[Any] = []
 
     def __call__(
         self, work: Callable[[_Item], _Result], portions: Sequence[_Item]
     ) -> Iterator[_Result]:
-        """Results in the order of the portions.
+        """Results in the order of the portions; what is done early waits here.
 
         Raises:
             UserError: not enough room on this machine, an actor dies again and again, or the work raises it.
         """
         early: dict[int, _Result] = {}
-        done = spread_on_ray(self.settings, self.name, partial(_itself, work), portions)
+        done = self.as_done(partial(_itself, work), portions)
         for number in range(len(portions)):
             while number not in early:
                 finished, result = next(done)
                 early[finished] = result
             yield early.pop(number)
 
+    def as_done(
+        self,
+        start: Callable[[], Callable[[Any], _Result]],
+        portions: Sequence[_Item],
+        packed: Callable[[_Item], Any] = lambda portion: portion,
+    ) -> Iterator[tuple[int, _Result]]:
+        """(number of the portion, its result) in any order.
 
-def spread_on_ray(
-    settings: RaySettings,
-    name: PoolName,
-    start: Callable[[], Callable[[Any], _Result]],
-    portions: Sequence[_Item],
-    packed: Callable[[_Item], Any] = lambda portion: portion,
-    lower: str = "",
-) -> Iterator[tuple[int, _Result]]:
-    """(number of the portion, its result) as portions are done, in any order; Ray is up.
+        Args:
+            start: makes the work of an actor, there.
+            portions: what is to be done.
+            packed: what travels of a portion, made when an actor is about to be free.
 
-    Args:
-        settings: where Ray runs, and how large the pool is.
-        name: of the pool.
-        start: makes the work of an actor, there.
-        portions: what is to be done.
-        packed: what travels of a portion, made when an actor is about to be free.
-        lower: what else to lower where memory is short, beside the number of actors.
+        Raises:
+            UserError: as above.
+        """
+        from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
-    Raises:
-        UserError: not enough room on this machine, an actor dies again and again, or the work raises it.
-    """
-    from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+        if not portions:
+            return
+        pool, key = self._pool(), f"ray.{self._name}.actors"
+        cpus, gpus = pool.actors * pool.cpus_per_actor, pool.actors * pool.gpus_per_actor
+        check_room(self._settings, f"ray.{self._name}", key, cpus, gpus)
+        try:
+            yield from _spread(start, portions, packed, self._at_least(len(portions)))
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise UserError(str(error.cause)) from error
+            raise
+        except (RayActorError, OutOfMemoryError) as error:
+            raise UserError(
+                f"an actor that {_DOES[self._name]} died more than {pool.retries} times, perhaps for want of "
+                f"memory; lower {key}{self._lower}"
+            ) from error
 
-    pools = {"answers": settings.answers, "preferences": settings.preferences, "scoring": settings.scoring}
-    pool, key = pools[name], f"ray.{name}.actors"
-    cpus, gpus = pool.actors * pool.cpus_per_actor, pool.actors * pool.gpus_per_actor
-    check_room(settings, f"ray.{name}", key, cpus, gpus)
-    try:
-        # More actors than portions would only be started.
-        actors = _actors(start, name, pool, min(pool.actors, len(portions)))
-        yield from _spread(portions, packed, actors)
-    except RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from error
-        raise
-    except (RayActorError, OutOfMemoryError) as error:
-        raise UserError(
-            f"an actor that {_DOES[name]} died more than {pool.retries} times, perhaps for want of memory; "
-            f"lower {key}{lower}"
-        ) from error
+    def _pool(self) -> RayPool:
+        given = self._settings
+        pools = {"answers": given.answers, "preferences": given.preferences, "scoring": given.scoring}
+        return pools[self._name]
+
+    def _at_least(self, portions: int) -> list[Any]:
+        """The pool's actors, as many of them as there are portions: more would only be started."""
+        import ray
+
+        pool, actor = self._pool(), cast(Any, ray.remote(PoolActor))
+        made = actor.options(
+            num_cpus=pool.cpus_per_actor,
+            num_gpus=pool.gpus_per_actor,
+            max_restarts=pool.retries,
+            max_task_retries=pool.retries,
+        )
+        for _ in range(min(pool.actors, portions) - len(self._actors)):
+            self._actors.append(made.remote(self._name))
+        return self._actors
 
 
 def _itself(work: Callable[[_Item], _Result]) -> Callable[[_Item], _Result]:
     return work
 
 
-def _actors(start: Callable[[], Any], name: str, pool: RayPool, count: int) -> list[Any]:
-    import ray
-
-    sent = ray.put(start)  # one copy in the object store for all
-    actor: Any = ray.remote(PoolActor)
-    made = actor.options(
-        num_cpus=pool.cpus_per_actor,
-        num_gpus=pool.gpus_per_actor,
-        max_restarts=pool.retries,
-        max_task_retries=pool.retries,
-    )
-    return [made.remote(sent, name) for _ in range(count)]
-
-
 def _spread(
-    portions: Sequence[_Item], packed: Callable[[_Item], Any], actors: Sequence[Any]
+    start: Callable[[], Any],
+    portions: Sequence[_Item],
+    packed: Callable[[_Item], Any],
+    actors: Sequence[Any],
 ) -> Iterator[tuple[int, Any]]:
     """Portions as they are done; each actor has two at a time, one to work on and one to go on with."""
     import ray
 
+    # One copy in the object store for all, and for actors that are started again: it is held until the end.
+    sent = [ray.put(start)]
     waiting = iter(enumerate(portions))
     running: dict[Any, tuple[int, Any]] = {}
 
     def hand(actor: Any, number: int, portion: _Item) -> None:
-        running[actor.do.remote(number, packed(portion))] = (number, actor)
+        running[actor.do.remote(sent, number, packed(portion))] = (number, actor)
 
     for actor, (number, portion) in zip(islice(cycle(actors), 2 * len(actors)), waiting, strict=False):
         hand(actor, number, portion)
