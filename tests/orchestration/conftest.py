@@ -48,6 +48,27 @@ sft:
 """
 
 
+def project_files(root: Path, empty_store: Path) -> None:
+    """The project in miniature without its code."""
+    files = {
+        "pyproject.toml": f'[tool.kedro]\npackage_name = "{PACKAGE}"\nproject_name = "tiny"\n'
+        'kedro_init_version = "1.7.0"\n',
+        "conf/base/catalog.yml": CATALOG,
+        "conf/base/parameters.yml": PARAMETERS,
+        "conf/smoke/parameters_sft.yml": "sft: {steps: 2}\n",
+        "conf/local/.gitkeep": "",
+        "src/.gitkeep": "",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for name in ("base/globals.yml", "base/mlflow.yml", "smoke/globals.yml"):
+        shutil.copy(ROOT / "conf" / name, root / "conf" / name)
+    for folder in ("mlruns", "mlruns/smoke"):
+        (root / folder).mkdir()
+        shutil.copy(empty_store, root / folder / "mlflow.db")
+
+
 @pytest.fixture(scope="session")
 def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables made, which takes seconds: copied into every project."""
@@ -61,23 +82,7 @@ def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _empty_store: Path) -> Iterator[Path]:
     """Folder of the project in miniature; the working directory of the test."""
-    files = {
-        "pyproject.toml": f'[tool.kedro]\npackage_name = "{PACKAGE}"\nproject_name = "tiny"\n'
-        'kedro_init_version = "1.7.0"\n',
-        "conf/base/catalog.yml": CATALOG,
-        "conf/base/parameters.yml": PARAMETERS,
-        "conf/smoke/parameters_sft.yml": "sft: {steps: 2}\n",
-        "conf/local/.gitkeep": "",
-        "src/.gitkeep": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    for name in ("base/globals.yml", "base/mlflow.yml", "smoke/globals.yml"):
-        shutil.copy(ROOT / "conf" / name, tmp_path / "conf" / name)
-    for folder in ("mlruns", "mlruns/smoke"):
-        (tmp_path / folder).mkdir()
-        shutil.copy(_empty_store, tmp_path / folder / "mlflow.db")
+    project_files(tmp_path, _empty_store)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KEDRO_ENV", raising=False)
     configure_project(PACKAGE)

@@ -1,0 +1,3 @@
+from d2vlm_pipeline.cli import cli
+
+__all__ = ["cli"]
