@@ -255,7 +255,7 @@ def test_kedro_reads_these_settings() -> None:
 
 def commands_shown() -> list[str]:
     """Lines of the README, of docs/ and of comments in conf/ that call one of the project's commands."""
-    starts = ("    make ", "    kedro ", "    d2vlm ", "#     kedro ", "#     d2vlm ")
+    starts = ("    make ", "    kedro ", "    d2vlm ", "    dvc ", "#     kedro ", "#     d2vlm ")
     files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *CONF.rglob("*.yml")]
     lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     # Behind a command stands what it is for: after a # in pages, after a wide gap in comments.
@@ -273,6 +273,10 @@ def test_commands_that_are_shown_exist() -> None:
         elif program == "d2vlm":
             given = cli.main.commands[first].make_context(first, rest).params
             assert given.get("env", "base") in (*ENVIRONMENTS, "mine"), command
+        elif program == "dvc":
+            from dvc.cli import parse_args
+
+            parse_args([first, *rest])
         elif (program, first) == ("kedro", "dvc"):
             group = cli.cli.get_command(click.Context(cli.cli), "dvc")
             assert isinstance(group, click.Group), command
