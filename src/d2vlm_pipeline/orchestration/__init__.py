@@ -1,4 +1,6 @@
-"""All that extends Kedro: crash-safe datasets, hooks, the `run` command, access to the configuration."""
+"""All that extends Kedro: crash-safe datasets, hooks, the `run` command, runners, the configuration."""
+
+from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.orchestration.datasets import (
     WITHOUT_OPTIONAL,
@@ -11,6 +13,9 @@ from d2vlm_pipeline.orchestration.datasets import (
     PersistedDataset,
 )
 
+if TYPE_CHECKING:
+    from d2vlm_pipeline.orchestration.ray_runner import RayRunner
+
 __all__ = [
     "WITHOUT_OPTIONAL",
     "AtomicDataset",
@@ -20,4 +25,14 @@ __all__ = [
     "JsonLinesDataset",
     "LeaveAsIs",
     "PersistedDataset",
+    "RayRunner",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The runner is imported when it is asked for: datasets should not pay for Kedro's runners."""
+    if name == "RayRunner":
+        from d2vlm_pipeline.orchestration.ray_runner import RayRunner
+
+        return RayRunner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

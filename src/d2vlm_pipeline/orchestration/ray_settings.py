@@ -7,6 +7,9 @@ from pydantic import Field, PositiveInt
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.orchestration.checks import typed_parameter
 
+TEST_CLUSTER = "test-cluster"
+"""`ray.address` of a cluster of two machines, both of them this one."""
+
 
 class RayFeatures(StrictModel):
     """How Ray Data extracts features; the features do not depend on it.
@@ -52,7 +55,7 @@ class RaySettings(StrictModel):
         enabled: Whether features are extracted, pairs made and checked, questions answered and answers scored
             on Ray; if not, in processes of this machine (`compute.workers`), and in this one.
         address: None starts Ray on this machine, `auto` joins the cluster that this machine belongs to, and
-            `host:port` another one.
+            `host:port` another one; `test-cluster` starts one of two machines in this one.
         object_store_mb: Shared memory of a Ray started here; None leaves the choice to Ray.
         features: Actor pools of the features pipeline.
         answers: Actor pool that answers questions.

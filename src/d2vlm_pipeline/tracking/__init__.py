@@ -12,7 +12,7 @@ from d2vlm_pipeline.tracking.log import (
     log_studies,
     metric_key,
 )
-from d2vlm_pipeline.tracking.run import OpenRun, current_run
+from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run
 
 __all__ = [
     "CurveTarget",
@@ -22,6 +22,7 @@ __all__ = [
     "current_run",
     "curve_target",
     "ensure_experiment",
+    "find_run",
     "flatten_scores",
     "flatten_studies",
     "harden_mlflow",
@@ -33,4 +34,5 @@ __all__ = [
     "open_run",
     "show_curves",
     "tracking_client",
+    "use_run",
 ]

@@ -1,4 +1,4 @@
-"""The MLflow run that is open in this process, as explicit values to pass on."""
+"""The MLflow run of this `kedro run`, as explicit values to pass on."""
 
 from __future__ import annotations
 
@@ -16,23 +16,52 @@ class OpenRun:
     run_id: str
 
 
+@dataclass
+class _Given:
+    """What a worker was given; `is_set` with no run: tracking is switched off."""
+
+    is_set: bool = False
+    run: OpenRun | None = None
+
+
+_given = _Given()
+
+
+def use_run(run: OpenRun | None) -> None:
+    """In a worker of a run: log to this one from now on, or to none.
+
+    MLflow's own notion of an active run stays out of it: a worker that ends would end the run with it.
+    """
+    _given.is_set, _given.run = True, run
+
+
+def find_run() -> OpenRun | None:
+    """The run that this process was given, or that kedro-mlflow opened in it; None where there is none."""
+    if _given.is_set:
+        return _given.run
+    import mlflow
+    from mlflow.tracking import MlflowClient
+
+    active = mlflow.active_run()
+    if active is None:
+        return None
+    uri = mlflow.get_tracking_uri()
+    experiment = MlflowClient(tracking_uri=uri).get_experiment(active.info.experiment_id)
+    tracking = TrackingConfig(
+        tracking_uri=uri, artifact_root=experiment.artifact_location, experiment=experiment.name
+    )
+    return OpenRun(tracking, active.info.run_id)
+
+
 def current_run() -> OpenRun:
-    """The run that kedro-mlflow opened for this `kedro run`.
+    """The run of this `kedro run`.
 
     Raises:
         UserError: there is none.
     """
-    import mlflow
-    from mlflow.tracking import MlflowClient
-
-    run = mlflow.active_run()
+    run = find_run()
     if run is None:
         raise UserError(
             "no MLflow run is open: start the pipeline with `kedro run`, with MLflow not switched off"
         )
-    uri = mlflow.get_tracking_uri()
-    experiment = MlflowClient(tracking_uri=uri).get_experiment(run.info.experiment_id)
-    tracking = TrackingConfig(
-        tracking_uri=uri, artifact_root=experiment.artifact_location, experiment=experiment.name
-    )
-    return OpenRun(tracking, run.info.run_id)
+    return run

@@ -29,20 +29,22 @@ class MlflowReportHooks:
     @hook_impl(trylast=True)
     def before_node_run(self, node: Node) -> None:
         """Let a node that makes a curve show it while it grows."""
-        from d2vlm_pipeline.tracking import CurveTarget, show_curves
+        from d2vlm_pipeline.tracking import CurveTarget, find_run, show_curves
 
         shown = {name: self._shown(name) for name in node.outputs}
         curves = [name for name, entry in shown.items() if entry and entry.metadata["mlflow"] == "curves"]
         target = None
-        if curves and (run := _open_run()):
+        if curves and (run := find_run()):
             target = CurveTarget(run.tracking, run.run_id, _phase(curves[0]))
         show_curves(target)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log the dataset if its entry asks for it and a run is open."""
+        from d2vlm_pipeline.tracking import find_run
+
         dataset = self._shown(dataset_name)
-        if dataset is None or isinstance(data, LeaveAsIs) or (run := _open_run()) is None:
+        if dataset is None or isinstance(data, LeaveAsIs) or (run := find_run()) is None:
             return
         _log(dataset.metadata["mlflow"], dataset_name, run, dataset, data)
 
@@ -50,15 +52,6 @@ class MlflowReportHooks:
         """The entry, if its metadata asks for it to be shown."""
         dataset = self._catalog.get(name) if self._catalog is not None else None
         return dataset if isinstance(dataset, PersistedDataset) and "mlflow" in dataset.metadata else None
-
-
-def _open_run() -> OpenRun | None:
-    """The run to log to; None where tracking is switched off for this pipeline."""
-    import mlflow
-
-    from d2vlm_pipeline.tracking import current_run
-
-    return None if mlflow.active_run() is None else current_run()
 
 
 def _phase(curves: str) -> str:

@@ -12,6 +12,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset, short_path
+from d2vlm_pipeline.orchestration.hooks.reports import ReportsBack
 from d2vlm_pipeline.orchestration.memory import PeakMemory
 from d2vlm_pipeline.orchestration.project import SQLITE
 from d2vlm_pipeline.orchestration.stages import in_order
@@ -27,24 +28,49 @@ class _Run:
     start_s: float
     memory: PeakMemory
     guards: GuardWatch
+
+
+@dataclass
+class _Times:
+    """When nodes began and ended, by this process's clock."""
+
     first_s: dict[str, float] = field(default_factory=dict)
     last_s: dict[str, float] = field(default_factory=dict)
 
+    def seconds(self) -> dict[str, float]:
+        """Of each node that has ended."""
+        return {node: last_s - self.first_s[node] for node, last_s in self.last_s.items()}
 
-class RunSummaryHooks:
+
+class RunSummaryHooks(ReportsBack):
     """Measures the run and prints the summary at its end.
 
     A node's time includes loading and saving: lazily produced outputs are computed while they are saved.
-    Nodes that run in other processes (ParallelRunner) call no hooks there and have no time of their own.
+    Times of nodes that ran on Ray come from there; ParallelRunner calls no hooks, and its nodes have none.
     """
 
     def __init__(self) -> None:
         """No run yet."""
         self._run: _Run | None = None
+        self._times = _Times()
+        self._elsewhere_s: dict[str, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers: the run is measured where it was started, its nodes where they run."""
+        return {"_run": None, "_times": _Times(), "_elsewhere_s": {}}
+
+    def report(self) -> dict[str, float]:
+        """Seconds of the node that ran here."""
+        return self._times.seconds()
+
+    def take_in(self, report: dict[str, float]) -> None:
+        """Seconds of a node that ran elsewhere."""
+        self._elsewhere_s.update(report)
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Start the clock, after every other hook has agreed to the run."""
+        self._times, self._elsewhere_s = _Times(), {}
         self._run = _Run(time.perf_counter(), PeakMemory(), GuardWatch(catalog))
         self._run.memory.start()
 
@@ -83,7 +109,7 @@ class RunSummaryHooks:
         run, self._run = self._run, None
         print_summary(
             Summary(
-                seconds=_seconds_per_pipeline(run),
+                seconds=_seconds_per_pipeline({**self._times.seconds(), **self._elsewhere_s}),
                 total_s=time.perf_counter() - run.start_s,
                 peak_bytes=run.memory.stop(),
                 metrics=_produced(pipeline, catalog, "metrics"),
@@ -94,22 +120,20 @@ class RunSummaryHooks:
         )
 
     def _note_start(self, node: Node) -> None:
-        if self._run:
-            self._run.first_s.setdefault(node.name, time.perf_counter())
+        self._times.first_s.setdefault(node.name, time.perf_counter())
 
     def _note_end(self, node: Node) -> None:
-        if self._run:
-            self._run.last_s[node.name] = time.perf_counter()
+        self._times.last_s[node.name] = time.perf_counter()
 
 
-def _seconds_per_pipeline(run: _Run) -> dict[str, float]:
+def _seconds_per_pipeline(seconds_of: dict[str, float]) -> dict[str, float]:
     """Sum of node times by the first stage that holds the node."""
     names = in_order(name for name in pipelines if name != "__default__")
     home = {node.name: name for name in reversed(names) for node in pipelines[name].nodes}
     seconds: dict[str, float] = {}
-    for node, last_s in run.last_s.items():
+    for node, spent_s in seconds_of.items():
         stage = home.get(node, "other")
-        seconds[stage] = seconds.get(stage, 0.0) + last_s - run.first_s[node]
+        seconds[stage] = seconds.get(stage, 0.0) + spent_s
     return {name: seconds[name] for name in in_order(seconds)}
 
 

@@ -36,13 +36,10 @@ class ValidationHooks:
         watch, self._watch = self._watch, None
         if watch is None or not (places := watch.places()):
             return
-        import mlflow
+        from d2vlm_pipeline.tracking import find_run, log_files
 
-        if mlflow.active_run() is None:  # tracking is switched off for this pipeline
+        if (run := find_run()) is None:  # tracking is switched off for this pipeline
             return
-        from d2vlm_pipeline.tracking import current_run, log_files
-
-        run = current_run()
         for place, datasets in places.items():
             # Datasets of a namespace have a folder of their own, on disk as here.
             folder = "/".join(["validation", *datasets[0].split(".")[:-1]])
