@@ -1,4 +1,4 @@
-"""A run that needs several processes ends before anything is loaded."""
+"""What the workers of a run cannot do ends it before anything is loaded."""
 
 from typing import Any
 
@@ -33,27 +33,30 @@ def check(pipeline: Any, **values: Any) -> None:
     StrategyHooks().before_pipeline_run({"env": "gpu"}, pipeline, Values(**values))
 
 
-def test_one_gpu_is_let_through() -> None:
+def test_what_workers_can_share_is_let_through() -> None:
     check(sft.create_pipeline(), sft=TrainConfig(), train=ONE)
+    check(sft.create_pipeline(), sft=SHARDED, train=FOUR)
 
 
-def test_several_are_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^sft: ZeRO-2 on 4 workers needs a distributed run") as found:
-        check(sft.create_pipeline(), sft=SHARDED, train=FOUR)
-    assert "\n" not in str(found.value)
-
-
-def test_the_mend_is_for_all_phases_of_the_run() -> None:
+def test_clips_that_are_left_over_are_one_line() -> None:
+    """Of any phase of the run, and of none that is not in it."""
+    odd = TrainConfig(clips_per_step=6)
     both = fpo.create_pipeline() + sft.create_pipeline()
-    said = r"sft\.sharding\.zero_stage=0,.*fpo\.sharding\.zero_stage=0,"
-    with pytest.raises(UserError, match=said) as found:
-        check(both, sft=SHARDED, fpo=SHARDED, train=ONE)
+    with pytest.raises(UserError, match=r"^fpo: clips_per_step 6 does not divide among 4 workers") as found:
+        check(both, sft=SHARDED, fpo=odd, train=FOUR)
     assert "\n" not in str(found.value)
+    check(sft.create_pipeline(), sft=SHARDED, fpo=odd, train=FOUR)
 
 
-def test_a_phase_within_other_parameters_is_found() -> None:
-    with pytest.raises(UserError, match=r"^align\.training: .*align\.training\.sharding\.zero_stage=0"):
-        check(align.create_pipeline(), align=Wrapping(training=SHARDED), train=ONE)
+def test_the_phase_that_cannot_be_shared_may_have_any_number_of_clips() -> None:
+    check(align.create_pipeline(), align=Wrapping(training=TrainConfig(clips_per_step=6)), train=FOUR)
+
+
+def test_partitioned_states_are_not_for_the_run_s_own_process() -> None:
+    here = TrainWorkers(launcher="process", storage="unused")
+    said = r"^train\.launcher process: align\.training partitions .*training\.sharding\.zero_stage to 0"
+    with pytest.raises(UserError, match=said):
+        check(align.create_pipeline(), align=Wrapping(training=SHARDED), train=here)
 
 
 def test_it_is_asked_in_every_run() -> None:

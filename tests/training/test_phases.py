@@ -181,11 +181,6 @@ def test_alignment_learns_captions_words_and_matches(clips: StoredClips) -> None
         assert after < 0.9 * before, name
 
 
-def test_partitioned_states_are_refused_without_kedro_too(clips: StoredClips) -> None:
-    with pytest.raises(UserError, match=r"^sft: ZeRO-2 on 1 worker needs a distributed run"):
-        train_sft(start(), samples(), clips, config(sharding={"zero_stage": 2}))
-
-
 def test_nothing_to_train_on_is_said(clips: StoredClips) -> None:
     with pytest.raises(UserError, match="no examples"):
         train_sft(start(), samples("val"), clips, config())

@@ -9,7 +9,7 @@ import pytest
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings, refuse_auto
-from d2vlm_pipeline.training.sharding import ShardingConfig, Spread, check_single_process
+from d2vlm_pipeline.training.sharding import ShardingConfig, Spread
 
 
 def config(**sharding: Any) -> TrainConfig:
@@ -106,20 +106,3 @@ def test_only_what_is_partitioned_can_be_offloaded(stage: int, offload: str, nee
 def test_unknown_keys_are_errors() -> None:
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         ShardingConfig.model_validate({"stage": 2})
-
-
-def test_one_process_on_one_gpu_is_fine() -> None:
-    check_single_process({"sft": ShardingConfig()}, workers=1)
-
-
-@pytest.mark.parametrize(("workers", "stage"), [(4, 0), (1, 2), (2, 3)])
-def test_what_needs_several_processes_is_refused_in_one_line_that_names_the_mend(
-    workers: int, stage: int
-) -> None:
-    phases = {"sft": ShardingConfig.model_validate({"zero_stage": stage})}
-    with pytest.raises(UserError) as found:
-        check_single_process(phases, workers, "gpu")
-    message = str(found.value)
-    assert "\n" not in message
-    assert "`--params train.workers=1,sft.sharding.zero_stage=0,sft.sharding.offload=none`" in message
-    assert "d2vlm plan --env gpu --gpus 1" in message

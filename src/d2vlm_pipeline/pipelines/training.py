@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore
 from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import PreferencePair, Sample, SamplingPolicy
@@ -26,18 +28,21 @@ def train_phase(
     encoder: EncoderConfig,
     config: TrainConfig,
     train: TrainWorkers,
+    ray: RaySettings,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """Train a copy of the start model on samples (SFT) or on pairs (FPO)."""
+    from d2vlm_pipeline.tracking import curve_target
+    from d2vlm_pipeline.training.distributed.launch import launch
     from d2vlm_pipeline.training.phases import train_fpo, train_sft
 
     clips = stored_clips(store, rows, sampling, encoder)
     config = config.model_copy(update={"threads": compute.threads})
     pairs = [example for example in examples if isinstance(example, PreferencePair)]
+    name, phase = "sft", partial(train_sft, samples=samples, clips=clips, config=config)
     if pairs:
-        trained = train_fpo(start, samples, pairs, clips, config)
-    else:
-        trained = train_sft(start, samples, clips, config)
+        name, phase = "fpo", partial(train_fpo, samples=samples, pairs=pairs, clips=clips, config=config)
+    trained = launch(name, phase, start, config, train, ray, curve_target())
     return trained.bundle, {"schema": 1, "points": trained.curve.points}
 
 
@@ -58,6 +63,7 @@ def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
                     "params:encoder",
                     "params:training",
                     "params:train",
+                    "params:ray",
                     "params:compute",
                 ],
                 ["model", "curves"],
@@ -75,6 +81,7 @@ def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:
             "params:sampling": "params:sampling",
             "params:encoder": "params:encoder",
             "params:train": "params:train",
+            "params:ray": "params:ray",
             "params:compute": "params:compute",
             "params:training": f"params:{namespace}",
         },

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
-from d2vlm_pipeline.training.sharding import ShardingConfig
+from d2vlm_pipeline.training.sharding import ShardingConfig, Spread
 
 
 class OptimConfig(StrictModel):
@@ -131,8 +131,8 @@ class TrainConfig(LoopConfig):
         at_once = workers * (self.micro_batch or 1)
         if self.clips_per_step % at_once == 0:
             return None
-        of_workers = "1 worker" if workers == 1 else f"{workers} workers"
-        among = of_workers if self.micro_batch is None else f"micro_batch {self.micro_batch} on {of_workers}"
+        who = Spread(workers, self.sharding).who
+        among = who if self.micro_batch is None else f"micro_batch {self.micro_batch} on {who}"
         clips = f"clips_per_step {self.clips_per_step} does not divide among {among}"
         return f"{clips}: make it a multiple of {at_once}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,9 @@ from d2vlm_pipeline.training.engine import Engine
 
 Watch = Callable[[Sequence[dict[str, float]]], Sequence[str]]
 """From the points so far, the last one new, to warnings about it."""
+
+OnPoint = Callable[[Mapping[str, float]], None]
+"""Takes a point as soon as it is made."""
 
 _QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 # Every worker has the whole of it; of other figures each has its part.

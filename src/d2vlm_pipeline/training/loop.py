@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
 from d2vlm_pipeline.training.accumulation import Count
 from d2vlm_pipeline.training.config import LoopConfig
-from d2vlm_pipeline.training.curve import Curve, Log, Watch
+from d2vlm_pipeline.training.curve import Curve, Log, OnPoint, Watch
 from d2vlm_pipeline.training.data import Steps
 from d2vlm_pipeline.training.engine import Engine, share_of
 from d2vlm_pipeline.training.passes import descend
@@ -48,6 +48,7 @@ def run_phase(
     watch: Watch | None = None,
     count: Count[_Batch] | None = None,
     rescue: Rescue[_Batch] | None = None,
+    on_point: OnPoint | None = None,
 ) -> Curve:
     """Train in place for ``config.steps`` steps and return the curve; say what the watch makes of it.
 
@@ -62,6 +63,7 @@ def run_phase(
         watch: Warns about the curve.
         count: What the terms of the loss are means over; needed where a step has several parts.
         rescue: Saves a step that goes wrong.
+        on_point: Is told every point of the curve as it is made.
 
     Raises:
         UserError: the loss or the gradient stopped being finite. The weights are those before that step.
@@ -76,7 +78,7 @@ def run_phase(
     torch.manual_seed(derive_seed(config.seed, name, *own) % 2**63)
     model.train()
     try:
-        curve = _Loop(name, engine, config, watch, count, rescue).run(data)
+        curve = _Loop(name, engine, config, watch, count, rescue, on_point).run(data)
         engine.finish()
     finally:
         model.eval()
@@ -93,6 +95,7 @@ class _Loop(Generic[_Batch]):
     watch: Watch | None
     count: Count[_Batch] | None
     rescue: Rescue[_Batch] | None
+    on_point: OnPoint | None
 
     def run(self, data: Steps[_Batch]) -> Curve:
         """Train, and log what was seen."""
@@ -101,7 +104,7 @@ class _Loop(Generic[_Batch]):
             rate = self._step(at, next(steps), log)
             if at % self.config.log_every == 0 or at == self.config.steps:
                 log.close(self.engine, at, rate)
-                self._warn(log)
+                self._tell(log)
         return Curve(log.points)
 
     def _step(self, at: int, parts: Sequence[_Batch], log: Log) -> float:
@@ -113,7 +116,10 @@ class _Loop(Generic[_Batch]):
         log.add(result, norm)
         return self.engine.update()
 
-    def _warn(self, log: Log) -> None:
+    def _tell(self, log: Log) -> None:
+        """Say what there is to say of the newest point."""
+        if self.on_point is not None:
+            self.on_point(log.points[-1])
         if self.watch is not None and self.engine.rank == 0:
             for warning in self.watch(log.points):
                 _LOG.warning("%s: %s", self.name, warning)

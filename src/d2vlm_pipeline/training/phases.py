@@ -19,6 +19,7 @@ from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
+from d2vlm_pipeline.training.host import ALONE, Host
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.running import Trained, run
 from d2vlm_pipeline.training.shown import TRAIN_SPLIT, captioned
@@ -27,14 +28,18 @@ _NOTHING = "nothing to train on: the training split has no examples; see the qua
 
 
 def train_sft(
-    start: ModelBundle, samples: Sequence[Sample], clips: ClipSource, config: TrainConfig
+    start: ModelBundle,
+    samples: Sequence[Sample],
+    clips: ClipSource,
+    config: TrainConfig,
+    host: Host = ALONE,
 ) -> Trained:
     """Supervised training on the true responses of the training split."""
     encoder = _encoder(start, config)
     given = [sample for sample in samples if sample.split == TRAIN_SPLIT]
     given += borrow_absent(given, config.borrowed_absent, config.seed)
     asked = [(sample.video, partial(encoder.sample, sample)) for sample in given]
-    return _train("sft", start, _encode(asked, clips, start.layout), config)
+    return _train("sft", start, _encode(asked, clips, start.layout), config, host)
 
 
 def train_fpo(
@@ -43,6 +48,7 @@ def train_fpo(
     pairs: Sequence[PreferencePair],
     clips: ClipSource,
     config: TrainConfig,
+    host: Host = ALONE,
 ) -> Trained:
     """Preference optimisation on the pairs of the training split.
 
@@ -59,7 +65,7 @@ def train_fpo(
         _encode(_asked(drawn, by_id, encoder, config) + beside, clips, start.layout)
         for drawn in (_by_epoch(pairs) if config.redraw_pairs else [pairs])
     ]
-    return _train("fpo", start, sets[0], config, sets[1:])
+    return _train("fpo", start, sets[0], config, host, sets[1:])
 
 
 def _by_epoch(pairs: Sequence[PreferencePair]) -> list[list[PreferencePair]]:
@@ -103,13 +109,14 @@ def train_align(
     clips: ClipSource,
     config: TrainConfig,
     frames_per_clip: int,
+    host: Host = ALONE,
 ) -> Trained:
     """Alignment on captions: every densely captioned clip of the training split.
 
     Raises:
         UserError: there is none, or a step is to be cut into several passes.
     """
-    if config.accumulation(workers=1) > 1:
+    if config.accumulation(host.workers) > 1:
         raise UserError(
             "align.training.micro_batch: the captions of a step are told apart from one another, all at "
             "once; leave it out, and lower clips_per_step where memory is short"
@@ -126,7 +133,7 @@ def train_align(
         clips_per_step=config.clips_per_step,
         seed=derive_seed(config.seed, "align", "order"),
     )
-    return run("align", bundle, data, config)
+    return run("align", bundle, data, config, host=host)
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
@@ -166,6 +173,7 @@ def _train(
     start: ModelBundle,
     clips: Sequence[TrainingClip],
     config: TrainConfig,
+    host: Host,
     redrawn: Sequence[Sequence[TrainingClip]] = (),
 ) -> Trained:
     bundle = _copy_of(start)
@@ -176,12 +184,12 @@ def _train(
         clips_per_step=config.clips_per_step,
         branches_per_clip=config.branches_per_clip,
         seed=derive_seed(config.seed, name, "order"),
-        micro_batch=config.clips_per_pass(workers=1),
+        micro_batch=config.clips_per_pass(host.workers),
         apart=bundle.model.reads_question,
         redrawn=redrawn,
     )
     reference = start.model.eval() if name == "fpo" and config.fpo.reference else None
-    return run(name, bundle, data, config, reference)
+    return run(name, bundle, data, config, reference, host)
 
 
 def _copy_of(start: ModelBundle) -> ModelBundle:

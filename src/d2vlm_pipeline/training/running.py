@@ -20,11 +20,12 @@ from d2vlm_pipeline.training.align import align_step
 from d2vlm_pipeline.training.config import FullTuning, TrainConfig
 from d2vlm_pipeline.training.curve import Curve
 from d2vlm_pipeline.training.data import Steps
-from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.engine import Workers
+from d2vlm_pipeline.training.engines import make_engine
+from d2vlm_pipeline.training.host import ALONE, Host
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.replay import Rescue
-from d2vlm_pipeline.training.sharding import check_single_process
 from d2vlm_pipeline.training.steps import fpo_counts, fpo_step, sft_counts, sft_step
 from d2vlm_pipeline.training.tuning import tuned
 from d2vlm_pipeline.training.watch import PreferenceWatch
@@ -66,14 +67,13 @@ def run(
     data: Steps[_Batch],
     config: TrainConfig,
     reference: D2VLM | None = None,
+    host: Host = ALONE,
 ) -> Trained:
     """Train the bundle's model in place; it is a plain model before and behind.
 
     Raises:
-        UserError: an adapter is to be saved of a backbone that cannot be loaded without it, or the phase is
-            to partition its states.
+        UserError: an adapter is to be saved of a backbone that cannot be loaded without it.
     """
-    check_single_process({phase: config.sharding}, workers=1)
     model, compute = bundle.model, Compute.of(config)
     as_adapter = not isinstance(config.tuning, FullTuning) and config.tuning.save == "adapter"
     if as_adapter and isinstance(model.config.backbone, BackboneConfig):
@@ -95,8 +95,9 @@ def run(
         checkpointed(model.layers if config.gradient_checkpointing else []),
     ):
         watch = PreferenceWatch() if phase == "fpo" else None
-        engine = PlainEngine(model, step, config)
-        curve = run_phase(phase, model, engine, data, config, watch, count_of(phase, config), rescue)
+        engine = make_engine(model, step, config, Workers(host.rank, host.workers, compute.device))
+        count = count_of(phase, config)
+        curve = run_phase(phase, model, engine, data, config, watch, count, rescue, host.on_point)
     stages = None
     if as_adapter:
         stages = (*(bundle.stages or ()), AdapterStage(learned, compute.is_mixed))

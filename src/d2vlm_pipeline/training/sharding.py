@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.artifacts import StrictModel
 
 Offload = Literal["none", "optimiser", "weights"]
 ZeroStage = Literal[0, 1, 2, 3]
@@ -70,22 +69,12 @@ class Spread:
         stage = f"ZeRO-{self.sharding.zero_stage}" if self.sharding.zero_stage else "DDP"
         return f"{stage}{offloaded[self.sharding.offload]}"
 
+    @property
+    def who(self) -> str:
+        """The workers, as a message counts them."""
+        return "1 worker" if self.workers == 1 else f"{self.workers} workers"
 
-def check_single_process(phases: Mapping[str, ShardingConfig], workers: int, env: str | None = None) -> None:
-    """Refuse what one process on one GPU does not do; the mend covers all phases of a run at once.
-
-    Raises:
-        UserError: a phase is to use several workers, or to partition or offload states.
-    """
-    several = {phase: Spread(workers, of) for phase, of in phases.items() if workers > 1 or of.zero_stage > 0}
-    if not several:
-        return
-    phase, spread = next(iter(several.items()))
-    alone = ",".join(f"{phase}.sharding.zero_stage=0,{phase}.sharding.offload=none" for phase in several)
-    of_env = "" if env is None else f" --env {env}"
-    of_workers = "1 worker" if workers == 1 else f"{workers} workers"
-    raise UserError(
-        f"{phase}: {spread.name} on {of_workers} needs a distributed run, which this version does not start; "
-        f"add `--params train.workers=1,{alone}` to train on one GPU (`d2vlm plan{of_env} --gpus 1` says "
-        "whether it fits)"
-    )
+    @property
+    def needs_group(self) -> bool:
+        """Whether workers have to find one another, which a single plain process need not."""
+        return self.workers > 1 or self.sharding.zero_stage > 0

@@ -13,6 +13,7 @@ from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.timeline import Sample
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.host import ALONE, Host
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
 from d2vlm_pipeline.training.running import Trained
@@ -20,7 +21,11 @@ from d2vlm_pipeline.training.shown import shown_clips
 
 
 def train_naming(
-    start: ModelBundle, samples: Sequence[Sample], clips: StoredClips, config: LoopConfig
+    start: ModelBundle,
+    samples: Sequence[Sample],
+    clips: StoredClips,
+    config: LoopConfig,
+    host: Host = ALONE,
 ) -> Trained:
     """The projector alone: frames take on the embeddings of their captions' words."""
     model = copy.deepcopy(start.model)
@@ -32,5 +37,5 @@ def train_naming(
         naming_batches, clips=shown, targets=targets, clips_per_step=config.clips_per_step, seed=order
     )
     engine = PlainEngine(model.projector, partial(naming_step, model.project), config)
-    curve = run_phase("naming", model.projector, engine, data, config)
+    curve = run_phase("naming", model.projector, engine, data, config, on_point=host.on_point)
     return Trained(replace(start, model=model), curve)

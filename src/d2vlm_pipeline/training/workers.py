@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
-from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.sharding import ShardingConfig, Spread
 
 
 class TrainWorkers(StrictModel):
@@ -32,3 +34,39 @@ class TrainWorkers(StrictModel):
     accelerator: str | None = None
     placement: Literal["PACK", "SPREAD"] = "PACK"
     storage: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_launcher(self) -> Self:
+        if self.launcher == "process" and self.workers > 1:
+            raise ValueError(f"launcher process: {self.workers} workers are started by Ray; set it to auto")
+        return self
+
+    def uses_ray(self, sharding: ShardingConfig) -> bool:
+        """Whether a phase trains in workers of Ray Train."""
+        if self.launcher == "auto":
+            return Spread(self.workers, sharding).needs_group
+        return self.launcher == "ray"
+
+    def alone(self, sharding: ShardingConfig) -> TrainWorkers:
+        """One worker for a phase that cannot be shared, where several would run: there may be a GPU there."""
+        launcher = "ray" if self.uses_ray(sharding) else self.launcher
+        return self.model_copy(update={"workers": 1, "launcher": launcher})
+
+
+UNSHARED = "align.training"
+"""The phase whose steps cannot be shared out: captions of a step are told apart from one another."""
+
+
+def check_launch(phase: str, config: TrainConfig, train: TrainWorkers) -> None:
+    """Refuse what cannot be shared out, and what the run's own process does not do.
+
+    Raises:
+        UserError: clips are left over, or partitioned states are to be trained in the run's own process.
+    """
+    config.check_portions(phase, train.workers)
+    stage = config.sharding.zero_stage
+    if train.launcher == "process" and stage:
+        raise UserError(
+            f"train.launcher process: {phase} partitions its states (sharding.zero_stage {stage}), which "
+            f"takes a worker of Ray Train; set it to auto, or {phase}.sharding.zero_stage to 0"
+        )

@@ -1,4 +1,4 @@
-"""Said before the first node runs: a phase is to be spread in a way that training does not know."""
+"""Said before the first node runs: a phase is to be spread in a way that training does not do."""
 
 from typing import Any
 
@@ -9,15 +9,14 @@ from pydantic import BaseModel
 
 from d2vlm_pipeline.orchestration.stages import in_order
 from d2vlm_pipeline.training.config import TrainConfig
-from d2vlm_pipeline.training.sharding import check_single_process
-from d2vlm_pipeline.training.workers import TrainWorkers
+from d2vlm_pipeline.training.workers import UNSHARED, TrainWorkers, check_launch
 
 _PARAMS = "params:"
 _WORKERS = "params:train"
 
 
 class StrategyHooks:
-    """Refuses a run whose training parameters ask for what a single process cannot do."""
+    """Refuses a run whose phases its workers cannot share, or cannot be trained where they are asked to."""
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -26,16 +25,16 @@ class StrategyHooks:
         """Check the phases of this run.
 
         Raises:
-            UserError: they ask for several workers, or for partitioned states.
+            UserError: clips are left over, or partitioned states are to be trained in the run's own process.
         """
         inputs = pipeline.inputs()
         if _WORKERS not in inputs:
             return  # nothing is trained
         train: TrainWorkers = catalog.load(_WORKERS)
         names = in_order(name.removeprefix(_PARAMS) for name in inputs if name.startswith(_PARAMS))
-        phases = [found for name in names for found in _phases(name, catalog.load(_PARAMS + name))]
-        shardings = {key: phase.sharding for key, phase in phases}
-        check_single_process(shardings, train.workers, run_params.get("env"))
+        for name in names:
+            for key, phase in _phases(name, catalog.load(_PARAMS + name)):
+                check_launch(key, phase, train.alone(phase.sharding) if key == UNSHARED else train)
 
 
 def _phases(key: str, value: Any) -> list[tuple[str, TrainConfig]]:

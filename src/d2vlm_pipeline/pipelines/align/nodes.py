@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore
 from d2vlm_pipeline.model import ModelBundle, ModelConfig
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import LoopConfig, TrainConfig
 from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
-
-if TYPE_CHECKING:
-    from d2vlm_pipeline.training.running import Trained
 
 
 class AlignConfig(StrictModel):
@@ -58,23 +55,30 @@ def align_backbone(
     encoder: EncoderConfig,
     config: AlignConfig,
     workers: TrainWorkers,
+    ray: RaySettings,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """Train projector, tokenizer and backbone on captions alone."""
     from d2vlm_pipeline.model.start import fresh_model
+    from d2vlm_pipeline.tracking import curve_target
+    from d2vlm_pipeline.training.distributed.launch import launch, train_here
     from d2vlm_pipeline.training.phases import train_align
     from d2vlm_pipeline.training.warm_up import train_naming
 
-    train: dict[str, Callable[..., Trained]] = {
-        "naming": train_naming,
-        "training": partial(train_align, frames_per_clip=config.frames_per_clip),
-    }
     seed = next(iter(config.phases.values())).seed
     bundle = fresh_model(model, samples, sampling, encoder, seed)
     clips = stored_clips(store, rows, sampling, encoder)
+    shown: dict[str, Any] = {"samples": samples, "clips": clips}
     points: list[dict[str, float]] = []
-    for name, phase in config.phases.items():
-        trained = train[name](bundle, samples, clips, phase.model_copy(update={"threads": compute.threads}))
-        bundle, done = trained.bundle, points[-1]["step"] if points else 0.0
+    for phase in config.phases.values():
+        done = int(points[-1]["step"]) if points else 0
+        curve = target.behind(done) if (target := curve_target()) else None
+        settings = phase.model_copy(update={"threads": compute.threads})
+        if isinstance(settings, TrainConfig):
+            align = partial(train_align, config=settings, frames_per_clip=config.frames_per_clip, **shown)
+            trained = launch("align", align, bundle, settings, workers.alone(settings.sharding), ray, curve)
+        else:
+            trained = train_here(partial(train_naming, config=settings, **shown), bundle, curve)
+        bundle = trained.bundle
         points += [{**point, "step": done + point["step"]} for point in trained.curve.points]
     return bundle, {"schema": 1, "points": points}

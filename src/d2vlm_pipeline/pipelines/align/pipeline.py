@@ -23,6 +23,7 @@ def create_pipeline() -> Pipeline:
             "params:encoder",
             "params:training",
             "params:train",
+            "params:ray",
             "params:compute",
         ],
         ["aligned_model", "curves"],

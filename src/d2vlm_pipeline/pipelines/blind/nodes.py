@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from d2vlm_pipeline.evaluation.predictor import ZeroVideo
 from d2vlm_pipeline.features import EncoderConfig, FeatureStore
 from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
@@ -24,12 +26,16 @@ def train_blind(
     encoder: EncoderConfig,
     config: TrainConfig,
     train: TrainWorkers,
+    ray: RaySettings,
     compute: ComputeConfig,
 ) -> tuple[ModelBundle, dict[str, Any]]:
     """SFT with every feature zero: the questions, and how long a clip is, are all there is to learn from."""
+    from d2vlm_pipeline.tracking import curve_target
+    from d2vlm_pipeline.training.distributed.launch import launch
     from d2vlm_pipeline.training.phases import train_sft
 
     clips = ZeroVideo(stored_clips(store, rows, sampling, encoder))
     config = config.model_copy(update={"threads": compute.threads})
-    trained = train_sft(start, samples, clips, config)
+    phase = partial(train_sft, samples=samples, clips=clips, config=config)
+    trained = launch("blind", phase, start, config, train, ray, curve_target())
     return trained.bundle, {"schema": 1, "points": trained.curve.points}

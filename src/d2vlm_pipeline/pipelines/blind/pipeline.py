@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
             "params:encoder",
             "params:sft",
             "params:train",
+            "params:ray",
             "params:compute",
         ],
         ["blind_model", "blind_curves"],

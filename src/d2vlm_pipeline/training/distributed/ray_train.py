@@ -1,0 +1,129 @@
+"""A phase in workers of Ray Train: started, watched, started again after a loss, and its model fetched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
+from d2vlm_pipeline.orchestration.ray_settings import RaySettings
+from d2vlm_pipeline.tracking import CurveTarget
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.distributed.handover import load_trained
+from d2vlm_pipeline.training.distributed.worker import TRAINED, Job, work
+from d2vlm_pipeline.training.workers import TrainWorkers
+
+if TYPE_CHECKING:
+    from d2vlm_pipeline.model.bundle import ModelBundle
+    from d2vlm_pipeline.training.distributed.launch import Phase
+    from d2vlm_pipeline.training.running import Trained
+
+
+def train_on_ray(
+    name: str,
+    phase: Phase,
+    start: ModelBundle,
+    config: TrainConfig,
+    train: TrainWorkers,
+    ray: RaySettings,
+    curve: CurveTarget | None,
+) -> Trained:
+    """Train in as many workers as `train` says; see `launch`.
+
+    Raises:
+        UserError: what the phase says, no cluster or no room in it, or workers were lost again and again.
+    """
+    # Read when ray.train is imported; the default of this version, said for all later ones.
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    with ray_session(ray), _folder_of(name, train) as folder:
+        cpus, gpus = train.workers * train.cpus_per_worker, train.workers * train.gpus_per_worker
+        check_room(ray, "train", "train.workers or train.cpus_per_worker", cpus, gpus)
+        job = Job(phase, start, Path.cwd(), folder, curve)
+        refused = _fit(name, job, train)
+        if refused is not None:
+            raise UserError(refused)
+        return load_trained(start, folder / TRAINED)
+
+
+@contextmanager
+def _folder_of(name: str, train: TrainWorkers) -> Iterator[Path]:
+    """A folder for this run of the phase alone; what killed runs have left there is removed."""
+    storage = Path(train.storage).absolute()
+    for left in storage.glob(f"{name}-*"):
+        shutil.rmtree(left)
+    folder = storage / f"{name}-{time.time_ns()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _fit(name: str, job: Job, train: TrainWorkers) -> str | None:
+    """Run all workers to the end; what the first one refused, if it did.
+
+    Raises:
+        UserError: workers were lost more often than `train.max_failures` allows.
+    """
+    import ray
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    trainer = TorchTrainer(
+        work,  # type: ignore[arg-type]  # what it returns comes back as `return_value`
+        # By reference: the configuration itself is copied to whoever takes part, the controller too.
+        train_loop_config={"job": ray.put(job)},
+        scaling_config=_scaling(train),
+        run_config=RunConfig(  # type: ignore[arg-type]  # of the newer trainer, too
+            name=job.folder.name,
+            storage_path=str(job.folder.parent),
+            failure_config=FailureConfig(max_failures=train.max_failures),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except WorkerGroupError as error:
+        lost = [rank for rank, failure in sorted(error.worker_failures.items()) if _is_loss(failure)]
+        if not lost:
+            raise
+        ranks = ", ".join(map(str, lost))
+        raise UserError(
+            f"{name}: lost training workers (rank {ranks}) more than {train.max_failures} times, perhaps for "
+            "want of memory; run it again to go on from its last checkpoint, or raise train.max_failures"
+        ) from error
+    returned: dict[str, str] = result.return_value  # type: ignore[attr-defined]  # of its newer Result
+    return returned.get("refused")
+
+
+def _scaling(train: TrainWorkers) -> Any:
+    """What the workers get."""
+    from ray.train.v2.api.config import ScalingConfig
+
+    resources = {"CPU": train.cpus_per_worker, "GPU": train.gpus_per_worker}
+    return ScalingConfig(
+        num_workers=train.workers,
+        use_gpu=train.gpus_per_worker > 0,
+        resources_per_worker={kind: count for kind, count in resources.items() if count},
+        placement_strategy=train.placement,
+        accelerator_type=train.accelerator,
+    )
+
+
+def _is_loss(failure: Exception) -> bool:
+    """Whether a worker's process is gone, or another one's was while this one waited for it."""
+    from ray.exceptions import RayActorError
+
+    # Ray 2.60 has no public name for it.
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    if isinstance(failure, (RayActorError, WorkerHealthCheckFailedError)):
+        return True
+    return isinstance(failure, RuntimeError) and "onnection" in str(failure)  # Gloo's and NCCL's words
