@@ -11,7 +11,9 @@ from d2vlm_pipeline.settings import HOOKS
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.workers import TrainWorkers
 
-SHARDED = TrainConfig.model_validate({"clips_per_step": 8, "sharding": {"zero_stage": 2}})
+SHARDED = TrainConfig.model_validate(
+    {"clips_per_step": 8, "precision": "float32", "sharding": {"zero_stage": 2}}
+)
 ONE, FOUR = (TrainWorkers(workers=number, storage="unused") for number in (1, 4))
 
 
