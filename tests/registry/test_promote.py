@@ -66,6 +66,27 @@ def test_a_worse_one_is_registered_but_the_alias_stays(tracking, model_dir):
     assert json.loads(tracking_client(tracking).get_model_version("d2vlm", worse.version).tags["decision"])
 
 
+def test_a_promotion_that_was_killed_behind_the_move_is_put_on_record(tracking, model_dir):
+    former = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
+    second = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    lines = audit_path(tracking).read_text().splitlines(keepends=True)
+    audit_path(tracking).write_text(lines[0])
+    again = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    assert again == second and again.moved
+    entry = read_audit(tracking)[-1]
+    assert (entry.action, entry.version, entry.previous_version) == ("moved", second.version, former.version)
+    assert entry.decision == second.decision
+    assert not promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking).moved
+
+
+def test_what_a_killed_promotion_was_packing_is_removed(tracking, model_dir):
+    left = tracking.state_directory / ".register-left"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_text("half")
+    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    assert not list(tracking.state_directory.glob(".register-*"))
+
+
 def test_below_the_floor_there_is_no_champion(tracking, model_dir):
     assert not promote(model_dir(), metrics(tvg=10.0), "fpo", policy(), tracking).moved
     with pytest.raises(UserError, match=r"no champion in sqlite:.*: run `kedro run` first"):

@@ -18,6 +18,7 @@ from d2vlm_pipeline.artifacts.directory import (
     read_manifest,
     verify,
 )
+from d2vlm_pipeline.artifacts.disk import DiskError, disk_reason, is_full, megabytes, require_room
 from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
 from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
 from d2vlm_pipeline.artifacts.locks import locked
@@ -26,6 +27,7 @@ from d2vlm_pipeline.artifacts.seeds import derive_seed, seed_process, worker_nam
 
 __all__ = [
     "MANIFEST_NAME",
+    "DiskError",
     "Journal",
     "Manifest",
     "Resumable",
@@ -39,12 +41,16 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "disk_reason",
     "is_complete",
+    "is_full",
     "locked",
     "marker_path",
+    "megabytes",
     "new_temporary",
     "open_journal",
     "read_manifest",
+    "require_room",
     "seed_process",
     "track",
     "validation_reason",

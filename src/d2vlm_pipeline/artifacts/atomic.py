@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from d2vlm_pipeline.artifacts.digests import digest_file
+from d2vlm_pipeline.artifacts.disk import disk_told
 from d2vlm_pipeline.artifacts.errors import UserError
 
 _MARKER_LINE = re.compile(r"([0-9a-f]{64}) {2}(.+)\n")
@@ -29,30 +30,33 @@ def marker_path(path: Path | str) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path | str) -> Iterator[Path]:
+def atomic_file(path: Path | str, size: int | None = None) -> Iterator[Path]:
     """Give a temporary path with the same suffix to write to; on success it becomes `path`, marker last.
 
-    On an exception inside the block nothing at `path` changes. Missing parent directories are made.
+    On an exception inside the block nothing at `path` changes. Missing parent directories are made. `size`,
+    in bytes, is what a message says where the disk has no room for it.
 
     Raises:
-        OSError: the block wrote no file, or the disk refused; `path` is then old and complete, or incomplete.
+        DiskError: the disk refused; `path` is then old and complete, or incomplete.
+        OSError: the block wrote no file.
     """
     path = Path(path)
     temporary = new_temporary(path)
     try:
-        yield temporary
-        fsync_file(temporary)
-        digest = digest_file(temporary)
-        _remove_marker(path)
-        _rename(temporary, path)
-        _write_marker(path, digest)
+        with disk_told(path, temporary, size):
+            yield temporary
+            fsync_file(temporary)
+            digest = digest_file(temporary)
+            _remove_marker(path)
+            _rename(temporary, path)
+            _write_marker(path, digest)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_bytes_atomic(path: Path | str, data: bytes) -> None:
     """Write `data` to `path` as `atomic_file` does."""
-    with atomic_file(path) as temporary:
+    with atomic_file(path, len(data)) as temporary:
         temporary.write_bytes(data)
 
 
@@ -86,8 +90,13 @@ def verify_file(path: Path) -> None:
 
 
 def new_temporary(path: Path) -> Path:
-    """Unused temporary sibling of `path`; sweeps what dead processes of this machine left for that name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Unused temporary sibling of `path`; sweeps what dead processes of this machine left for that name.
+
+    Raises:
+        DiskError: the disk has no room for the folder.
+    """
+    with disk_told(path, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     _sweep_leftovers(path)
     return path.with_name(f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
 

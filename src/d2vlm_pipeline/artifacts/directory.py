@@ -17,6 +17,7 @@ from d2vlm_pipeline.artifacts.atomic import (
 )
 from d2vlm_pipeline.artifacts.config import StrictModel
 from d2vlm_pipeline.artifacts.digests import canonical_json, digest_file
+from d2vlm_pipeline.artifacts.disk import disk_told
 from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
 
 MANIFEST_NAME = "MANIFEST.json"
@@ -44,15 +45,16 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
 
     Raises:
         UserError: the block left a symbolic link or special file, or its own MANIFEST.json.
-        OSError: the disk refused; `path` is then old and complete, new and complete, or missing.
+        DiskError: the disk refused; `path` is then old and complete, new and complete, or missing.
     """
     path = Path(path)
     temporary = new_temporary(path)
-    temporary.mkdir()
     try:
-        yield temporary
-        _seal(temporary)
-        _swap_in(temporary, path)
+        with disk_told(path, temporary):
+            temporary.mkdir()
+            yield temporary
+            _seal(temporary)
+            _swap_in(temporary, path)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)

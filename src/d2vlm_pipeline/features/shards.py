@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -158,9 +159,16 @@ class _OpenShard:
         self._rows += frames
 
     def close(self) -> Shard:
-        """The finished shard, on disk under its name."""
+        """The finished shard, on disk under its name; nothing of it where the disk refuses."""
         if self._file is None and len(self._stored) == len(self._stored[0].shard.entries):
             return self._reused(self._stored[0].shard)
+        try:
+            return self._finished()
+        except OSError:
+            self.discard()
+            raise
+
+    def _finished(self) -> Shard:
         self._write_stored()
         assert self._file is not None and self._shape_NC is not None
         rows = sum(fields["frames"] for fields in self._entries)
@@ -176,8 +184,9 @@ class _OpenShard:
     def discard(self) -> None:
         """Remove what was written, unless it was closed."""
         if self._file is not None:
-            self._file.close()
             self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # what is left to be written has no room, and is not wanted
+                self._file.close()
 
     def _is_next(self, clip: StoredClip) -> bool:
         """Whether this clip and all before it are the first ones of one shard."""

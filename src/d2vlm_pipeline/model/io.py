@@ -14,6 +14,7 @@ from d2vlm_pipeline.artifacts import (
     canonical_json,
     digest_json,
     read_manifest,
+    require_room,
 )
 from d2vlm_pipeline.model.adapter import RECORD, apply_changes, load_adapter, save_adapter
 from d2vlm_pipeline.model.backbones import architecture, is_tied, of_architecture
@@ -49,6 +50,7 @@ def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> No
         weights = {
             name: tensor.to(dtype=dtype or tensor.dtype).contiguous() for name, tensor in stored.items()
         }
+        require_room(directory, sum(tensor.nbytes for tensor in weights.values()))
         save_file(weights, directory / "model.safetensors")
     save_structure(bundle.model, directory)
     (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")

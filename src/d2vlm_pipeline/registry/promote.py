@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, validation_reason
-from d2vlm_pipeline.registry.audit import AuditEntry, append_entry, promotion_lock, stamp
+from d2vlm_pipeline.registry.audit import AuditEntry, append_entry, promotion_lock, read_audit, stamp
 from d2vlm_pipeline.registry.decide import Decision, decide
 from d2vlm_pipeline.registry.policy import Policy, Scores, scores_of
 from d2vlm_pipeline.registry.versions import (
@@ -58,7 +58,8 @@ def promote(
     """Register a model and make it the champion where the policy allows.
 
     The candidate becomes a version in any case, unless the same content is one already. Where the alias
-    moves, the former champion gets the alias `previous_<alias>`. Version, run and audit log say why.
+    moves, the former champion gets the alias `previous_<alias>`. Version, run and audit log say why. What a
+    process left undone that was killed behind the move, the next promotion of the same content does.
 
     Args:
         candidate_dir: sealed model directory.
@@ -77,6 +78,8 @@ def promote(
     with promotion_lock(tracking):
         client = tracking_client(tracking)
         champion = version_at(client, tracking, policy.alias)
+        if champion is not None and (decision := _broken_off(tracking, champion, digest)):
+            return _put_on_record(client, tracking, policy.alias, champion, decision, system)
         rival = None if champion is None else _scores_on_record(client, tracking, champion)
         decision = decide(candidate, rival, policy)
         with open_run(client, tracking, run_id, "promotion") as run:
@@ -88,6 +91,33 @@ def promote(
             moved = _move_alias(client, policy.alias, champion, version, decision)
         outcome = _outcome(policy, champion, version, decision, moved)
         append_entry(tracking, _audit_entry(tracking, outcome, champion, digest, system, run))
+    return outcome
+
+
+def _broken_off(tracking: TrackingConfig, champion: ModelVersion, digest: str) -> Decision | None:
+    """The decision by which this content became champion, where a kill came before the audit log's entry."""
+    if champion.tags.get(DIGEST_TAG) != digest or "decision" not in champion.tags:
+        return None
+    moves = [entry.version for entry in read_audit(tracking) if entry.action == "moved"]
+    decision = Decision.model_validate_json(champion.tags["decision"])
+    return decision if decision.promote and str(champion.version) not in moves else None
+
+
+def _put_on_record(
+    client: MlflowClient,
+    tracking: TrackingConfig,
+    alias: str,
+    champion: ModelVersion,
+    decision: Decision,
+    system: str,
+) -> PromotionOutcome:
+    """What a promotion that was broken off behind the move had left to do."""
+    outcome = PromotionOutcome(
+        decision=decision, version=str(champion.version), alias=alias, moved=True, reason=decision.reason
+    )
+    former = version_at(client, tracking, f"previous_{alias}")
+    digest, run_id = champion.tags[DIGEST_TAG], champion.run_id or ""
+    append_entry(tracking, _audit_entry(tracking, outcome, former, digest, system, run_id))
     return outcome
 
 

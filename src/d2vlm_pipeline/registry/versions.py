@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DIGEST_TAG = "digest"
 _PATH_TAG = "model_path"
+_SCRATCH = ".register-"
 _CODE = Path(__file__).with_name("pyfunc_model.py")
 _PACKAGES = (
     "mlflow",
@@ -63,7 +65,8 @@ def register_model(
 ) -> ModelVersion:
     """Put a model directory into the registry as a new version, its files as artifacts of the run.
 
-    The version is created last: a process killed before leaves files that nothing refers to.
+    The version is created last: a process killed before leaves files that nothing refers to. Call it with the
+    promotion lock held: what such a process was packing is removed.
 
     Args:
         client: client of the store.
@@ -77,7 +80,9 @@ def register_model(
     # One run may register several models, so the folder is named after the content.
     folder = f"{tracking.model_name}-{digest[:12]}"
     tracking.state_directory.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=tracking.state_directory, prefix=".register-") as scratch:
+    for left in tracking.state_directory.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left)
+    with TemporaryDirectory(dir=tracking.state_directory, prefix=_SCRATCH) as scratch:
         packed = Path(scratch) / folder
         _pack(directory, packed)
         client.log_artifacts(run_id, str(packed), folder)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from d2vlm_pipeline.artifacts import UserError, is_complete, verify
+from d2vlm_pipeline.artifacts import DiskError, UserError, is_complete, verify
 
 WITHOUT_OPTIONAL = "without_optional"
 """Tag of nodes that run where an optional input is not there."""
@@ -80,8 +80,8 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         Of `LeaveAsIs` nothing is written.
 
         Raises:
-            DatasetUserError: what produced or wrote the data raised a UserError, or other people's data is in
-                the way.
+            DatasetUserError: what produced or wrote the data raised a UserError, the disk refused it, or
+                other people's data is in the way.
         """
         if isinstance(data, LeaveAsIs):
             return
@@ -89,6 +89,8 @@ class PersistedDataset(AbstractDataset[Any, Any]):
             if self._raw and self._path.exists():
                 self._require_own()
             self._write(data)
+        except DiskError as error:
+            raise DatasetUserError(str(error).replace(str(self._path), short_path(self._path))) from error
         except UserError as error:
             raise _passed_on(error) from error
 
