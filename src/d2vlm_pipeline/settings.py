@@ -4,6 +4,7 @@ from d2vlm_pipeline.orchestration.hooks import (
     MissingInputHooks,
     MlflowReportHooks,
     MlflowRunHooks,
+    RecordHooks,
     RunSummaryHooks,
     StrategyHooks,
     ValidationHooks,
@@ -22,6 +23,7 @@ HOOKS = (
     StrategyHooks(),
     ValidationHooks(),
     RunSummaryHooks(),
+    RecordHooks(),
 )
 
 # Nothing about a run leaves the machine.

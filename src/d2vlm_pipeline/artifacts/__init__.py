@@ -4,6 +4,7 @@ from d2vlm_pipeline.artifacts.atomic import (
     atomic_file,
     marker_path,
     new_temporary,
+    read_marker,
     write_bytes_atomic,
     write_text_atomic,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "new_temporary",
     "open_journal",
     "read_manifest",
+    "read_marker",
     "require_room",
     "seed_process",
     "track",

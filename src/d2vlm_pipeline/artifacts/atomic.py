@@ -67,7 +67,17 @@ def write_text_atomic(path: Path | str, text: str) -> None:
 
 def file_is_complete(path: Path) -> bool:
     """Whether the file and a well-formed marker for it are there; reads no content."""
-    return path.is_file() and _read_marker(path) is not None
+    return path.is_file() and read_marker(path) is not None
+
+
+def read_marker(path: Path) -> str | None:
+    """SHA-256 in the marker of `path`; None without marker or with a malformed one. Reads no content."""
+    try:
+        text = marker_path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    match = _MARKER_LINE.fullmatch(text)
+    return match.group(1) if match and match.group(2) == path.name else None
 
 
 def verify_file(path: Path) -> None:
@@ -78,7 +88,7 @@ def verify_file(path: Path) -> None:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; run the step that makes it")
-    expected = _read_marker(path)
+    expected = read_marker(path)
     if expected is None:
         raise UserError(
             f"{path}: incomplete (no valid {marker_path(path).name}); run the step that makes it again"
@@ -135,16 +145,6 @@ def _write_marker(path: Path, digest: str) -> None:
         _rename(temporary, marker)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _read_marker(path: Path) -> str | None:
-    """Digest in the marker of `path`; None without marker or with a malformed one."""
-    try:
-        text = marker_path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
-    match = _MARKER_LINE.fullmatch(text)
-    return match.group(1) if match and match.group(2) == path.name else None
 
 
 def _host() -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.orchestration.datasets import (
+    FOLLOWS_CHAMPION,
     WITHOUT_OPTIONAL,
     AtomicDataset,
     BytesDataset,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from d2vlm_pipeline.orchestration.ray_runner import RayRunner
 
 __all__ = [
+    "FOLLOWS_CHAMPION",
     "WITHOUT_OPTIONAL",
     "AtomicDataset",
     "BytesDataset",

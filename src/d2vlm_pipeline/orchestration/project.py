@@ -85,9 +85,13 @@ def load_dataset(root: Path, env: str | None, name: str) -> Any:
 
 def tracking_config(root: Path, env: str | None = None) -> "TrackingConfig":
     """The environment's MLflow store, by absolute paths."""
+    return tracking_of(anchored(project_config(root / "conf", env)["mlflow"], root))
+
+
+def tracking_of(conf: dict[str, Any]) -> "TrackingConfig":
+    """The MLflow store of an `anchored` mlflow.yml."""
     from d2vlm_pipeline.tracking import TrackingConfig
 
-    conf = anchored(project_config(root / "conf", env)["mlflow"], root)
     experiment = conf["tracking"]["experiment"]
     return TrackingConfig(
         tracking_uri=conf["server"]["mlflow_tracking_uri"],

@@ -136,6 +136,15 @@ def load_videos(directory: Path) -> ClipFolder:
     return ClipFolder(root, folder.names, folder.refused)
 
 
+def linked_videos(directory: Path) -> list[Path]:
+    """The videos of a folder elsewhere that a saved listing names; none where they lie beside it."""
+    listing = directory / LISTING
+    if not listing.is_file():
+        return []
+    folder = VideoFolder.model_validate_json(listing.read_bytes())
+    return [] if folder.root is None else [Path(folder.root) / name for name in folder.names]
+
+
 def _refuse_own(folder: VideoFolder, directory: Path) -> None:
     """Saving replaces what an earlier run had put there, which may be the very videos.
 

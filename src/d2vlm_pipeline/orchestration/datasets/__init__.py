@@ -2,6 +2,7 @@
 
 from d2vlm_pipeline.orchestration.datasets.atomic import AtomicDataset
 from d2vlm_pipeline.orchestration.datasets.base import (
+    FOLLOWS_CHAMPION,
     WITHOUT_OPTIONAL,
     DatasetUserError,
     LeaveAsIs,
@@ -12,6 +13,7 @@ from d2vlm_pipeline.orchestration.datasets.directory import DirectoryDataset
 from d2vlm_pipeline.orchestration.datasets.json_lines import JsonLinesDataset
 
 __all__ = [
+    "FOLLOWS_CHAMPION",
     "WITHOUT_OPTIONAL",
     "AtomicDataset",
     "BytesDataset",

@@ -11,6 +11,9 @@ from d2vlm_pipeline.artifacts import DiskError, UserError, is_complete, verify
 WITHOUT_OPTIONAL = "without_optional"
 """Tag of nodes that run where an optional input is not there."""
 
+FOLLOWS_CHAMPION = "follows_champion"
+"""Tag of nodes that read or move the champion's alias, whose state is in no dataset."""
+
 
 class DatasetUserError(UserError, DatasetError):
     """A UserError that Kedro passes on as it is, instead of wrapping it in a report of its own."""
@@ -54,6 +57,16 @@ class PersistedDataset(AbstractDataset[Any, Any]):
     def path(self) -> Path:
         """The file or directory this dataset is."""
         return self._path
+
+    @property
+    def raw(self) -> bool:
+        """Whether people may bring or change this data."""
+        return self._raw
+
+    @property
+    def links(self) -> str | None:
+        """Dotted path of what finds files elsewhere that belong to the data; None where all of it is here."""
+        return None
 
     @property
     def made_by(self) -> str | None:

@@ -28,6 +28,7 @@ class DirectoryDataset(PersistedDataset):
         save_args: dict[str, Any] | None = None,
         load_args: dict[str, Any] | None = None,
         cache: str | None = None,
+        links: str | None = None,
         raw: bool = False,
         optional: bool = False,
         metadata: dict[str, Any] | None = None,
@@ -44,6 +45,8 @@ class DirectoryDataset(PersistedDataset):
             cache: Name of a folder beside this one, for what `save` need not compute again: it outlives
                 saves, also those that were interrupted. `save` gets it as `cache`, and the place of this
                 directory, where an older one may lie, as `published`.
+            links: Dotted path of a function called as `links(directory)`: the files elsewhere that belong to
+                what lies here, so that a change of theirs is noticed.
             raw: See `PersistedDataset`.
             optional: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
@@ -52,11 +55,16 @@ class DirectoryDataset(PersistedDataset):
             DatasetError: there is no such module.
         """
         super().__init__(filepath=filepath, raw=raw, optional=optional, metadata=metadata)
-        for function in (save, load):
+        for function in filter(None, (save, load, links)):
             require_module(function)
         self._save_function, self._save_args = save, save_args or {}
         self._load_function, self._load_args = load, load_args or {}
         self._cache = cache
+        self._links = links
+
+    @property
+    def links(self) -> str | None:
+        return self._links
 
     def _read(self) -> Any:
         return import_object(self._load_function)(self._path, **self._load_args)

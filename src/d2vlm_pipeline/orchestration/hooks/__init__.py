@@ -3,6 +3,7 @@
 from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
+from d2vlm_pipeline.orchestration.hooks.records import RecordHooks
 from d2vlm_pipeline.orchestration.hooks.run_summary import RunSummaryHooks
 from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
 from d2vlm_pipeline.orchestration.hooks.validation import ValidationHooks
@@ -11,6 +12,7 @@ __all__ = [
     "MissingInputHooks",
     "MlflowReportHooks",
     "MlflowRunHooks",
+    "RecordHooks",
     "RunSummaryHooks",
     "StrategyHooks",
     "ValidationHooks",

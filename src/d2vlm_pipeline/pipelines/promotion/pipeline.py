@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from d2vlm_pipeline.orchestration import FOLLOWS_CHAMPION
 from d2vlm_pipeline.pipelines.promotion.nodes import promote_model
 
 
@@ -14,7 +15,7 @@ def create_pipeline() -> Pipeline:
                 ["fpo_model", "metrics", "params:promotion"],
                 "promotion_decision",
                 name="promote_model",
-                tags="cpu",
+                tags=["cpu", FOLLOWS_CHAMPION],
             )
         ]
     )
