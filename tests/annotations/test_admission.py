@@ -139,3 +139,12 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     data = DataConfig(source="folder", videos="v", annotations=str(tmp_path / "none.txt"))
     with pytest.raises(UserError, match="no such file"):
         list(import_folder(data, ["a.mp4"]))
+
+
+def test_samples_are_in_one_order_whatever_that_of_the_rows(tmp_path: Path) -> None:
+    samples, _ = admitted(tmp_path, "b 0 9##one\na 5 9##two\na 0 9##three\n")
+    assert [(sample.video, sample.id) for sample in samples] == [
+        ("a.mp4", "x-1"),
+        ("a.mp4", "x-2"),
+        ("b.mp4", "x-0"),
+    ]

@@ -40,6 +40,9 @@ def admit_samples(
     samples, differing = origins.same_length(samples, durations, data.duration_gap_s)
     digests = {row.video: str(row.digest) for row in videos if row.status == "ok"}
     samples, leaks = check_splits(samples, digests, str(path))
+    if data.source == "folder":
+        # What is trained and asked must not depend on how somebody's file happens to be sorted.
+        samples = sorted(samples, key=lambda sample: (sample.video, sample.id))
     adjusted.update(origins.notes(samples))
     left_out = [*origins.rejections, *origins.located(rejections), *differing, *origins.located(leaks)]
     return samples, build_quarantine_report(videos, len(samples), left_out, adjusted)

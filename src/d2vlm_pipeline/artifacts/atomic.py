@@ -154,7 +154,7 @@ def _host() -> str:
 def _sweep_leftovers(path: Path) -> None:
     # A killed process cannot clean up, and leftovers of feature stores and models fill a disk. Processes of
     # other machines on a shared disk cannot be asked whether they live: theirs stay.
-    for entry in list(os.scandir(path.parent)):
+    for entry in sorted(os.scandir(path.parent), key=lambda entry: entry.name):
         match = _TEMPORARY.fullmatch(entry.name)
         if (
             not match

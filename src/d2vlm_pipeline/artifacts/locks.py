@@ -15,7 +15,7 @@ def locked(file: Path, taken: str) -> Iterator[None]:
     Raises:
         UserError: another process holds it; says what is `taken`.
     """
-    with file.open("w") as stream:
+    with file.open("wb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -104,7 +104,7 @@ def publish(cache: Path, names: Sequence[str], directory: Path) -> None:
 
 def remove_superseded(cache: Path, names: Collection[str], stored: Collection[Key]) -> None:
     """Remove shards whose clips all lie in the shards of these names, which hold the clips `stored`, too."""
-    for path in cache.glob(_SHARDS):
+    for path in sorted(cache.glob(_SHARDS)):
         if path.name not in names and all(entry.key in stored for entry in _entries(path)):
             _remove(path)
 

@@ -163,7 +163,7 @@ def _distinct(clips: Iterable[ClipFeatures]) -> Iterator[ClipFeatures]:
 
 
 def _remove_unlisted(directory: Path, index: StoreIndex) -> None:
-    for path in directory.glob("shard-*.npy"):
+    for path in sorted(directory.glob("shard-*.npy")):
         if path.name not in index.shards:
             # Its marker first: what remains after a crash in between counts as incomplete.
             marker_path(path).unlink(missing_ok=True)

@@ -109,7 +109,7 @@ def save_adapter(
     apply_stages(backbone, stages)
     tensors = {**_factors(stages), **_changes(weights, backbone, new)}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, directory / WEIGHTS)
-    (directory / RECORD).write_text(canonical_json(record.model_dump(mode="json")) + "\n")
+    (directory / RECORD).write_text(canonical_json(record.model_dump(mode="json")) + "\n", encoding="utf-8")
 
 
 def load_adapter(directory: Path, moved_to: str | None) -> tuple[PreTrainedModel, Stages]:

@@ -39,7 +39,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is missing or malformed.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _missing(path) from None
     except json.JSONDecodeError as error:
@@ -54,7 +54,7 @@ def read_record(path: Path, record: type[_Record]) -> _Record:
         UserError: it is missing or malformed.
     """
     try:
-        return record.model_validate_json(path.read_text())
+        return record.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _missing(path) from None
     except ValidationError as error:

@@ -53,16 +53,22 @@ def _save(bundle: ModelBundle, directory: Path, dtype: torch.dtype | None) -> No
         require_room(directory, sum(tensor.nbytes for tensor in weights.values()))
         save_file(weights, directory / "model.safetensors")
     save_structure(bundle.model, directory)
-    (directory / "contract.json").write_text(canonical_json(bundle.contract.model_dump(mode="json")) + "\n")
+    (directory / "contract.json").write_text(
+        canonical_json(bundle.contract.model_dump(mode="json")) + "\n", encoding="utf-8"
+    )
     bundle.tokenizer.save_pretrained(directory)
 
 
 def save_structure(model: D2VLM, directory: Path) -> None:
     """Write what `load_structure` needs to build the model again, without weights and without a network."""
-    (directory / "config.json").write_text(canonical_json(model.config.model_dump(mode="json")) + "\n")
+    (directory / "config.json").write_text(
+        canonical_json(model.config.model_dump(mode="json")) + "\n", encoding="utf-8"
+    )
     if not isinstance(model.config.backbone, BackboneConfig):
         record = architecture(model.backbone)
-        (directory / ARCHITECTURE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+        (directory / ARCHITECTURE).write_text(
+            json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 def load_structure(directory: Path) -> D2VLM:

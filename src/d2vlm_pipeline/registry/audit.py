@@ -100,7 +100,7 @@ def promotion_lock(tracking: TrackingConfig, wait_s: float = _WAIT_S) -> Iterato
     path = tracking.state_directory / _LOCK_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline_s = time.monotonic() + wait_s
-    with path.open("a+") as lock:
+    with path.open("a+", encoding="utf-8") as lock:
         while not _acquired(lock.fileno()):
             if time.monotonic() >= deadline_s:
                 lock.seek(0)

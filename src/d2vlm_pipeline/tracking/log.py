@@ -120,7 +120,7 @@ def _not_yet_there(
     known = set(client.get_run(run_id).data.metrics)
     steps = {
         name: {metric.step for metric in client.get_metric_history(run_id, name)}
-        for name in {name for name, _, _ in points} & known
+        for name in sorted({name for name, _, _ in points} & known)
     }
     return [point for point in points if point[2] not in steps.get(point[0], ())]
 

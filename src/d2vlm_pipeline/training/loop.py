@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from d2vlm_pipeline.artifacts import UserError, derive_seed, track
+from d2vlm_pipeline.artifacts import UserError, derive_seed, track, worker_names
 from d2vlm_pipeline.training.accumulation import Count
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.curve import Curve, Log, OnPoint, Watch
@@ -74,8 +74,7 @@ def run_phase(
     # Otherwise every new tensor would be filled first, for the sake of code that reads what nobody wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Every worker draws dropout of its own; the first draws what a single one would.
-    own = ("worker", engine.rank) if engine.rank else ()
-    torch.manual_seed(derive_seed(config.seed, name, *own) % 2**63)
+    torch.manual_seed(derive_seed(config.seed, name, *worker_names(engine.rank)))
     model.train()
     try:
         curve = _Loop(name, engine, config, watch, count, rescue, on_point).run(data)

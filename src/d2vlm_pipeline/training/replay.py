@@ -128,7 +128,9 @@ class Rescue:
         )
         home = self.folder / f"{self.phase}-step{trouble.step}"
         with atomic_directory(home) as directory:
-            (directory / _RECORD).write_text(canonical_json(record.model_dump(mode="json")) + "\n")
+            (directory / _RECORD).write_text(
+                canonical_json(record.model_dump(mode="json")) + "\n", encoding="utf-8"
+            )
             save_file(_stored({**tensors, _RANDOM: trouble.random_state}), directory / _BATCH)
             save_structure(self.model, directory)
             save_file(_stored(_weights_of(self.model)), directory / _WEIGHTS)
@@ -152,7 +154,7 @@ def load_step(directory: Path) -> SavedStep:
         )
     verify(directory)
     try:
-        record = StepRecord.model_validate_json((directory / _RECORD).read_text())
+        record = StepRecord.model_validate_json((directory / _RECORD).read_text(encoding="utf-8"))
     except ValidationError as error:
         raise UserError(f"{directory / _RECORD}: {validation_reason(error)}") from None
     tensors = load_file(directory / _BATCH)

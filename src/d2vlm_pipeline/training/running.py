@@ -89,7 +89,7 @@ def run(
     step = compute.running(step_of(phase, model, config, reference))
     with (
         tuned(
-            model, config.tuning, new_tokens, derive_seed(config.seed, phase, "adapters") % 2**63
+            model, config.tuning, new_tokens, derive_seed(config.seed, phase, "adapters")
         ) as learned,
         compute.holding(model, reference),
         checkpointed(model.layers if config.gradient_checkpointing else []),

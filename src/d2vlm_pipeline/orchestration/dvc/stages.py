@@ -135,7 +135,7 @@ def _brought(
     params: Iterable[str], named: dict[str, PersistedDataset], config: Configuration
 ) -> Iterator[str]:
     made = {dataset.path.as_posix() for dataset in named.values()}
-    for group in _BROUGHT.keys() & set(params):
+    for group in sorted(_BROUGHT.keys() & set(params)):
         values = config.parameters[group] or {}
         if values.get("source") == "world":
             continue

@@ -89,7 +89,7 @@ def _publish(context: AbstractDataContext, dataset: str) -> None:
 
 def _cut_reports(docs: Path) -> None:
     """Take out the picture by which a page, when it is opened, tells its maker time and project."""
-    for page in docs.rglob("*.html"):
+    for page in sorted(docs.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
         quiet = _REPORTING.sub("data:,", text)
         if quiet != text:
@@ -142,6 +142,6 @@ def _forget(folder: Path, dataset: str) -> None:
 def _alone(results: Path) -> Iterator[None]:
     """One process at a time: all rewrite the same index."""
     results.mkdir(parents=True, exist_ok=True)
-    with (results / ".lock").open("w") as lock:
+    with (results / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -111,7 +111,9 @@ class DeepSpeedEngine(Generic[_Batch]):
             exclude_frozen_parameters=True,
         )
         if self.rank == 0:
-            (folder / _RECORD).write_text(json.dumps({"stage": self._stage, "workers": self.workers}) + "\n")
+            (folder / _RECORD).write_text(
+                json.dumps({"stage": self._stage, "workers": self.workers}) + "\n", encoding="utf-8"
+            )
 
     def load(self, folder: Path) -> None:
         """Take up a directory of as many workers and of the same stage.
@@ -119,7 +121,7 @@ class DeepSpeedEngine(Generic[_Batch]):
         Raises:
             UserError: it is of another number, or of another stage.
         """
-        written = json.loads((folder / _RECORD).read_text())
+        written = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         here = {"stage": self._stage, "workers": self.workers}
         if written != here:
             raise UserError(

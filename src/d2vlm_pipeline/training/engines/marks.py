@@ -28,5 +28,5 @@ class Unmarked:
         for module in self._model.modules():
             module._parameters = dict(module._parameters)
         for each in self._all():
-            for name in set(vars(each)) - self._before[id(each)]:
+            for name in sorted(set(vars(each)) - self._before[id(each)]):
                 delattr(each, name)

@@ -69,7 +69,7 @@ def clear_lock(lock: Path) -> None:
 def _holder(lock: Path) -> int | None:
     """A process that holds the file open, of those that may be looked at."""
     found = lock.resolve()
-    for process in _PROCESSES.iterdir():
+    for process in sorted(_PROCESSES.iterdir()):
         if not process.name.isdecimal():
             continue
         try:
@@ -84,7 +84,7 @@ def _holder(lock: Path) -> int | None:
 def _alone(guard: Path, name: str) -> Iterator[None]:
     """One process at a time inside the block; the kernel lets go of it when a process dies."""
     guard.parent.mkdir(parents=True, exist_ok=True)
-    with guard.open("w") as held:
+    with guard.open("wb") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -29,7 +29,7 @@ def save_states(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
     save_file(_stored(trained_tensors(model)), folder / _WEIGHTS)
     save_file(_stored(_optimiser_tensors(model, optimiser)), folder / _OPTIMISER)
     record = ScheduleRecord(steps=schedule.last_epoch, rates=list(map(float, schedule.get_last_lr())))
-    (folder / _SCHEDULE).write_text(canonical_json(record) + "\n")
+    (folder / _SCHEDULE).write_text(canonical_json(record) + "\n", encoding="utf-8")
 
 
 def load_states(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, schedule: LambdaLR) -> None:
