@@ -144,7 +144,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_samples_are_in_one_order_whatever_that_of_the_rows(tmp_path: Path) -> None:
     samples, _ = admitted(tmp_path, "b 0 9##one\na 5 9##two\na 0 9##three\n")
     assert [(sample.video, sample.id) for sample in samples] == [
-        ("a.mp4", "x-1"),
         ("a.mp4", "x-2"),
-        ("b.mp4", "x-0"),
+        ("a.mp4", "x-3"),
+        ("b.mp4", "x-1"),
     ]

@@ -110,5 +110,5 @@ def _there(folder: Path) -> Path:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files below a directory; 0 where nothing is."""
-    files = path.rglob("*") if path.is_dir() else [path]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -80,7 +80,7 @@ def register_model(
     # One run may register several models, so the folder is named after the content.
     folder = f"{tracking.model_name}-{digest[:12]}"
     tracking.state_directory.mkdir(parents=True, exist_ok=True)
-    for left in tracking.state_directory.glob(f"{_SCRATCH}*"):
+    for left in sorted(tracking.state_directory.glob(f"{_SCRATCH}*")):
         shutil.rmtree(left)
     with TemporaryDirectory(dir=tracking.state_directory, prefix=_SCRATCH) as scratch:
         packed = Path(scratch) / folder

@@ -48,7 +48,7 @@ def save_trained(trained: Trained, start: ModelBundle, folder: Path) -> None:
         "is_rounded": None if new is None else new.is_rounded,
         "scales": {} if new is None else {name: factors.scale for name, factors in new.factors.items()},
     }
-    (folder / _RECORD).write_text(json.dumps(record))
+    (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
 def load_trained(start: ModelBundle, folder: Path) -> Trained:
@@ -57,7 +57,7 @@ def load_trained(start: ModelBundle, folder: Path) -> Trained:
 
     from d2vlm_pipeline.training.running import Trained
 
-    record = json.loads((folder / _RECORD).read_text())
+    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     model = copy.deepcopy(start.model)
     model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
     model.eval()

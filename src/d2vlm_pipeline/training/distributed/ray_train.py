@@ -55,7 +55,7 @@ def train_on_ray(
 def _folder_of(name: str, train: TrainWorkers) -> Iterator[Path]:
     """A folder for this run of the phase alone; what killed runs have left there is removed."""
     storage = Path(train.storage).absolute()
-    for left in storage.glob(f"{name}-*"):
+    for left in sorted(storage.glob(f"{name}-*")):
         shutil.rmtree(left)
     folder = storage / f"{name}-{time.time_ns()}"
     folder.mkdir(parents=True)
