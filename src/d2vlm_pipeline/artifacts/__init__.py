@@ -4,7 +4,11 @@ from d2vlm_pipeline.artifacts.atomic import (
     atomic_file,
     marker_path,
     new_temporary,
+<<<<<<< HEAD
     read_marker,
+=======
+    sweep_leftovers,
+>>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
     write_bytes_atomic,
     write_text_atomic,
 )
@@ -20,7 +24,7 @@ from d2vlm_pipeline.artifacts.directory import (
     verify,
 )
 from d2vlm_pipeline.artifacts.disk import DiskError, disk_reason, is_full, megabytes, require_room
-from d2vlm_pipeline.artifacts.errors import UserError, validation_reason
+from d2vlm_pipeline.artifacts.errors import Interrupted, UserError, validation_reason
 from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
 from d2vlm_pipeline.artifacts.locks import locked
 from d2vlm_pipeline.artifacts.progress import track
@@ -29,6 +33,7 @@ from d2vlm_pipeline.artifacts.seeds import derive_seed, seed_process, worker_nam
 __all__ = [
     "MANIFEST_NAME",
     "DiskError",
+    "Interrupted",
     "Journal",
     "Manifest",
     "Resumable",
@@ -54,6 +59,7 @@ __all__ = [
     "read_marker",
     "require_room",
     "seed_process",
+    "sweep_leftovers",
     "track",
     "validation_reason",
     "verify",

@@ -107,7 +107,7 @@ def new_temporary(path: Path) -> Path:
     """
     with disk_told(path, path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep_leftovers(path)
+    sweep_leftovers(path.parent, path.name)
     return path.with_name(f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
 
 
@@ -151,14 +151,19 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
 
 
-def _sweep_leftovers(path: Path) -> None:
+def sweep_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what dead processes of this machine left in a folder, of one name or of any."""
     # A killed process cannot clean up, and leftovers of feature stores and models fill a disk. Processes of
     # other machines on a shared disk cannot be asked whether they live: theirs stay.
+<<<<<<< HEAD
     for entry in sorted(os.scandir(path.parent), key=lambda entry: entry.name):
+=======
+    for entry in list(os.scandir(folder)):
+>>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
         match = _TEMPORARY.fullmatch(entry.name)
         if (
             not match
-            or match["name"] != path.name
+            or (name is not None and match["name"] != name)
             or match["host"] != _host()
             or _is_alive(int(match["pid"]))
         ):

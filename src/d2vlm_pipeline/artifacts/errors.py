@@ -12,6 +12,24 @@ class UserError(Exception):
     """
 
 
+class Interrupted(UserError):
+    """A signal ended the work, and what was done is kept; the message says how to go on.
+
+    A command ends with `exit_code`, as shells report signals.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int]]:
+        return type(self), (str(self), self.signal_number)
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.signal_number
+
+
 def validation_reason(error: ValidationError, place: Sequence[str] | None = None) -> str:
     """First complaint of a Pydantic error as one line: `events.0.end_s: must be finite (got 'x')`.
 

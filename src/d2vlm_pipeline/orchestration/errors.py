@@ -7,10 +7,10 @@ import click
 from d2vlm_pipeline.artifacts import UserError
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, exit_code: int = 2) -> NoReturn:
     """Print the message alone to standard error and end the command."""
     click.echo(message, err=True)
-    raise SystemExit(2)
+    raise SystemExit(exit_code)
 
 
 def user_error_in(error: BaseException | None) -> UserError | None:

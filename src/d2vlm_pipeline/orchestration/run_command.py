@@ -12,7 +12,11 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 
+<<<<<<< HEAD
 from d2vlm_pipeline.artifacts import UserError
+=======
+from d2vlm_pipeline.artifacts import Interrupted
+>>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
 from d2vlm_pipeline.orchestration.checks import (
     check_pipelines,
     check_root_seed,
@@ -43,7 +47,7 @@ def _run(*, force: bool, explain: bool, **options: Any) -> Any:
         mendable = user_error_in(error)
         if mendable is None:
             raise
-        fail(str(mendable))
+        fail(str(mendable), mendable.exit_code if isinstance(mendable, Interrupted) else 2)
 
 
 def _run_stale(root: Path, conf: Path, options: dict[str, Any], force: bool, explain: bool) -> Any:

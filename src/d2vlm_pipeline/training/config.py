@@ -8,6 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.objectives import FPOConfig, SFTConfig
+from d2vlm_pipeline.training.checkpoints import CheckpointConfig
 from d2vlm_pipeline.training.sharding import ShardingConfig, Spread
 
 
@@ -69,7 +70,10 @@ class LoraTuning(StrictModel):
 
 
 class LoopConfig(StrictModel):
-    """How long a phase runs, and in what portions: all there is to say where the backbone does not train."""
+    """How long a phase runs, and in what portions: all there is to say where the backbone does not train.
+
+    ``checkpoints``: where they lie, and how often they are made; without it a killed phase starts over.
+    """
 
     seed: int = Field(default=0, ge=0)
     steps: PositiveInt = 1000
@@ -77,6 +81,7 @@ class LoopConfig(StrictModel):
     threads: PositiveInt = 2
     log_every: PositiveInt = 20
     optim: OptimConfig = OptimConfig()
+    checkpoints: CheckpointConfig | None = None
 
 
 class TrainConfig(LoopConfig):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from d2vlm_pipeline.artifacts import UserError, derive_seed, track
-from d2vlm_pipeline.evaluation.predictor import ClipSource
+from d2vlm_pipeline.evaluation.predictor import KnownClips
 from d2vlm_pipeline.model.encoding import BranchEncoder
 from d2vlm_pipeline.model.io import ModelBundle
 from d2vlm_pipeline.model.layout import FrameLayout
@@ -19,18 +19,21 @@ from d2vlm_pipeline.timeline import PreferencePair, Sample, TimeBase
 from d2vlm_pipeline.training.align import AlignEncoder, align_batches, caption_clip
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.data import TrainingClip, batches
+from d2vlm_pipeline.training.fingerprint import fingerprint
 from d2vlm_pipeline.training.host import ALONE, Host
 from d2vlm_pipeline.training.negatives import borrow_absent
 from d2vlm_pipeline.training.running import Trained, run
 from d2vlm_pipeline.training.shown import TRAIN_SPLIT, captioned
+from d2vlm_pipeline.training.signals import stoppable
 
 _NOTHING = "nothing to train on: the training split has no examples; see the quarantine report"
 
 
+@stoppable()
 def train_sft(
     start: ModelBundle,
     samples: Sequence[Sample],
-    clips: ClipSource,
+    clips: KnownClips,
     config: TrainConfig,
     host: Host = ALONE,
 ) -> Trained:
@@ -39,14 +42,15 @@ def train_sft(
     given = [sample for sample in samples if sample.split == TRAIN_SPLIT]
     given += borrow_absent(given, config.borrowed_absent, config.seed)
     asked = [(sample.video, partial(encoder.sample, sample)) for sample in given]
-    return _train("sft", start, _encode(asked, clips, start.layout), config, host)
+    return _train("sft", start, [_encode(asked, clips, start.layout)], clips, config, host)
 
 
+@stoppable()
 def train_fpo(
     start: ModelBundle,
     samples: Sequence[Sample],
     pairs: Sequence[PreferencePair],
-    clips: ClipSource,
+    clips: KnownClips,
     config: TrainConfig,
     host: Host = ALONE,
 ) -> Trained:
@@ -65,7 +69,7 @@ def train_fpo(
         _encode(_asked(drawn, by_id, encoder, config) + beside, clips, start.layout)
         for drawn in (_by_epoch(pairs) if config.redraw_pairs else [pairs])
     ]
-    return _train("fpo", start, sets[0], config, host, sets[1:])
+    return _train("fpo", start, sets, clips, config, host)
 
 
 def _by_epoch(pairs: Sequence[PreferencePair]) -> list[list[PreferencePair]]:
@@ -103,10 +107,11 @@ def _asked(
     return asked
 
 
+@stoppable()
 def train_align(
     start: ModelBundle,
     samples: Sequence[Sample],
-    clips: ClipSource,
+    clips: KnownClips,
     config: TrainConfig,
     frames_per_clip: int,
     host: Host = ALONE,
@@ -133,7 +138,8 @@ def train_align(
         clips_per_step=config.clips_per_step,
         seed=derive_seed(config.seed, "align", "order"),
     )
-    return run("align", bundle, data, config, host=host)
+    told = partial(fingerprint, [shown, frames_per_clip])
+    return run("align", bundle, data, config, told, host=host)
 
 
 def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
@@ -151,7 +157,7 @@ def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
 
 
 def _encode(
-    asked: Sequence[tuple[str, partial[Branch]]], clips: ClipSource, layout: FrameLayout
+    asked: Sequence[tuple[str, partial[Branch]]], clips: KnownClips, layout: FrameLayout
 ) -> list[TrainingClip]:
     """Tokenise once, before the loop; clips in order of their names, whatever the order of the examples."""
     found: dict[str, list[Branch]] = defaultdict(list)
@@ -171,25 +177,32 @@ def _encode(
 def _train(
     name: str,
     start: ModelBundle,
-    clips: Sequence[TrainingClip],
+    sets: Sequence[Sequence[TrainingClip]],
+    source: KnownClips,
     config: TrainConfig,
     host: Host,
-    redrawn: Sequence[Sequence[TrainingClip]] = (),
 ) -> Trained:
     bundle = _copy_of(start)
     data = partial(
         batches,
-        clips=clips,
+        clips=sets[0],
         pad_id=bundle.tokens.pad,
         clips_per_step=config.clips_per_step,
         branches_per_clip=config.branches_per_clip,
         seed=derive_seed(config.seed, name, "order"),
         micro_batch=config.clips_per_pass(host.workers),
         apart=bundle.model.reads_question,
-        redrawn=redrawn,
+        redrawn=sets[1:],
     )
     reference = start.model.eval() if name == "fpo" and config.fpo.reference else None
-    return run(name, bundle, data, config, reference, host)
+    return run(name, bundle, data, config, partial(_examples_digest, sets, source), reference, host)
+
+
+def _examples_digest(sets: Sequence[Sequence[TrainingClip]], source: KnownClips) -> str:
+    """Of all that can be asked; features by what they were computed from, since they may be many."""
+    return fingerprint(
+        [[[source.identity(clip.video), clip.prefix, clip.branches] for clip in clips] for clips in sets]
+    )
 
 
 def _copy_of(start: ModelBundle) -> ModelBundle:

@@ -23,6 +23,7 @@ from d2vlm_pipeline.training.data import Steps
 from d2vlm_pipeline.training.engine import Workers
 from d2vlm_pipeline.training.engines import make_engine
 from d2vlm_pipeline.training.host import ALONE, Host
+from d2vlm_pipeline.training.jobs import progress_of
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.precision import Compute, Movable
 from d2vlm_pipeline.training.replay import Rescue
@@ -66,10 +67,20 @@ def run(
     bundle: ModelBundle,
     data: Steps[_Batch],
     config: TrainConfig,
+    examples: Callable[[], str],
     reference: D2VLM | None = None,
     host: Host = ALONE,
 ) -> Trained:
     """Train the bundle's model in place; it is a plain model before and behind.
+
+    Args:
+        phase: Its name.
+        bundle: What trains.
+        data: The parts of every step.
+        config: Of the phase.
+        examples: Digest of what the data are made of; asked for only where checkpoints need it.
+        reference: What a preference is measured against, if anything.
+        host: Which worker this is.
 
     Raises:
         UserError: an adapter is to be saved of a backbone that cannot be loaded without it.
@@ -86,6 +97,7 @@ def run(
     if config.replay_dir is not None:
         folder = Path(config.replay_dir)
         rescue = Rescue(folder, phase, model, reference, config, new_tokens, compute)
+    progress = progress_of(phase, bundle, config, examples, host.workers)
     step = compute.running(step_of(phase, model, config, reference))
     with (
         tuned(
@@ -96,8 +108,8 @@ def run(
     ):
         watch = PreferenceWatch() if phase == "fpo" else None
         engine = make_engine(model, step, config, Workers(host.rank, host.workers, compute.device))
-        count = count_of(phase, config)
-        curve = run_phase(phase, model, engine, data, config, watch, count, rescue, host.on_point)
+        count, told = count_of(phase, config), host.on_point
+        curve = run_phase(phase, model, engine, data, config, watch, count, rescue, told, progress)
     stages = None
     if as_adapter:
         stages = (*(bundle.stages or ()), AdapterStage(learned, compute.is_mixed))

@@ -13,13 +13,17 @@ from d2vlm_pipeline.model.bundle import ModelBundle
 from d2vlm_pipeline.timeline import Sample
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.engines.plain import PlainEngine
+from d2vlm_pipeline.training.fingerprint import fingerprint
 from d2vlm_pipeline.training.host import ALONE, Host
+from d2vlm_pipeline.training.jobs import progress_of
 from d2vlm_pipeline.training.loop import run_phase
 from d2vlm_pipeline.training.naming import WordSpace, naming_batches, naming_step
 from d2vlm_pipeline.training.running import Trained
 from d2vlm_pipeline.training.shown import shown_clips
+from d2vlm_pipeline.training.signals import stoppable
 
 
+@stoppable()
 def train_naming(
     start: ModelBundle,
     samples: Sequence[Sample],
@@ -37,5 +41,7 @@ def train_naming(
         naming_batches, clips=shown, targets=targets, clips_per_step=config.clips_per_step, seed=order
     )
     engine = PlainEngine(model.projector, partial(naming_step, model.project), config)
-    curve = run_phase("naming", model.projector, engine, data, config, on_point=host.on_point)
+    progress = progress_of("naming", start, config, partial(fingerprint, shown), workers=1)
+    told = host.on_point
+    curve = run_phase("naming", model.projector, engine, data, config, on_point=told, progress=progress)
     return Trained(replace(start, model=model), curve)

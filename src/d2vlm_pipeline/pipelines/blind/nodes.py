@@ -35,7 +35,9 @@ def train_blind(
     from d2vlm_pipeline.training.phases import train_sft
 
     clips = ZeroVideo(stored_clips(store, rows, sampling, encoder))
-    config = config.model_copy(update={"threads": compute.threads})
+    # Its checkpoints are not those of the phase that sees.
+    own = None if config.checkpoints is None else config.checkpoints.below("blind")
+    config = config.model_copy(update={"threads": compute.threads, "checkpoints": own})
     phase = partial(train_sft, samples=samples, clips=clips, config=config)
     trained = launch("blind", phase, start, config, train, ray, curve_target())
     return trained.bundle, {"schema": 1, "points": trained.curve.points}
