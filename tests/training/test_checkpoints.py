@@ -88,11 +88,11 @@ def test_a_phase_that_is_over_is_not_trained_again(
     clips: StoredClips, undisturbed: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that was killed before its model was saved."""
-    given = {"folder": str(tmp_path), "every_steps": 100}
+    given, expected = {"folder": str(tmp_path), "every_steps": 100}, undisturbed("sft")
     PHASES["sft"](clips, given)
     assert checkpoints(tmp_path) == [STEPS]
     monkeypatch.setattr(loop, "descend", None)
-    assert outcome(PHASES["sft"](clips, given)) == undisturbed("sft")
+    assert outcome(PHASES["sft"](clips, given)) == expected
 
 
 def test_the_last_ones_are_kept_and_the_best(clips: StoredClips, tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_a_request_to_stop_waits_for_the_step_and_says_how_to_go_on(
             request_stop()
         return descend(*args)
 
-    monkeypatch.setattr(loop, "descend", asking)
-    with pytest.raises(Interrupted) as caught:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
+        patch.setattr(loop, "descend", asking)
         PHASES["sft"](clips, given)
     place = tmp_path / "sft" / "step-00000003"
     assert str(caught.value) == (

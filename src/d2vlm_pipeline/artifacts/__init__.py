@@ -4,11 +4,8 @@ from d2vlm_pipeline.artifacts.atomic import (
     atomic_file,
     marker_path,
     new_temporary,
-<<<<<<< HEAD
     read_marker,
-=======
     sweep_leftovers,
->>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
     write_bytes_atomic,
     write_text_atomic,
 )

@@ -155,11 +155,7 @@ def sweep_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove what dead processes of this machine left in a folder, of one name or of any."""
     # A killed process cannot clean up, and leftovers of feature stores and models fill a disk. Processes of
     # other machines on a shared disk cannot be asked whether they live: theirs stay.
-<<<<<<< HEAD
-    for entry in sorted(os.scandir(path.parent), key=lambda entry: entry.name):
-=======
-    for entry in list(os.scandir(folder)):
->>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         match = _TEMPORARY.fullmatch(entry.name)
         if (
             not match

@@ -12,11 +12,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import ParameterValidationError
 
-<<<<<<< HEAD
-from d2vlm_pipeline.artifacts import UserError
-=======
-from d2vlm_pipeline.artifacts import Interrupted
->>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
+from d2vlm_pipeline.artifacts import Interrupted, UserError
 from d2vlm_pipeline.orchestration.checks import (
     check_pipelines,
     check_root_seed,

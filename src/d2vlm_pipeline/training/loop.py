@@ -13,11 +13,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-<<<<<<< HEAD
-from d2vlm_pipeline.artifacts import UserError, derive_seed, track, worker_names
-=======
-from d2vlm_pipeline.artifacts import Interrupted, UserError, derive_seed, track
->>>>>>> 9c40c9c (Resume training to the bit: checkpoints of weights, optimiser, schedule, random states and data position)
+from d2vlm_pipeline.artifacts import Interrupted, UserError, derive_seed, track, worker_names
 from d2vlm_pipeline.training.accumulation import Count
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.curve import Curve, Log, OnPoint, Watch
