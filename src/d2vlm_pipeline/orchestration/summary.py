@@ -23,6 +23,7 @@ class Summary:
         decision: promotion's decision, where this run took it.
         places: paths by label.
         validation: what the guards of the datasets found: a count, then every warning.
+        up_to_date: nodes that were asked for and had nothing to do.
     """
 
     seconds: dict[str, float]
@@ -32,6 +33,7 @@ class Summary:
     decision: dict[str, Any] | None
     places: dict[str, str]
     validation: list[str] = field(default_factory=list)
+    up_to_date: int = 0
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -70,6 +72,8 @@ def _facts(summary: Summary) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("peak memory", f"{summary.peak_bytes / 1e9:.2f} GB (process tree)")
+    if summary.up_to_date:
+        grid.add_row("up to date", f"{summary.up_to_date} more nodes did not run (`--explain` says why)")
     if summary.decision is not None:
         grid.add_row("promotion", str(summary.decision["reason"]))
     for number, line in enumerate(summary.validation):

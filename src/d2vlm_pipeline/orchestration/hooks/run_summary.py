@@ -16,6 +16,7 @@ from d2vlm_pipeline.orchestration.hooks.reports import ReportsBack
 from d2vlm_pipeline.orchestration.memory import PeakMemory
 from d2vlm_pipeline.orchestration.project import SQLITE
 from d2vlm_pipeline.orchestration.stages import in_order
+from d2vlm_pipeline.orchestration.staleness.selection import SKIPPED
 from d2vlm_pipeline.orchestration.summary import Summary, print_summary
 from d2vlm_pipeline.orchestration.validation.outcome import DOCS
 from d2vlm_pipeline.orchestration.validation.watch import GuardWatch, validation_lines
@@ -116,6 +117,7 @@ class RunSummaryHooks(ReportsBack):
                 decision=_produced(pipeline, catalog, "promotion_decision"),
                 places={**_places(pipeline, catalog), **_docs(run.guards), "MLflow": _mlflow_command()},
                 validation=validation_lines(run.guards.outcomes()),
+                up_to_date=SKIPPED.get(),
             )
         )
 
