@@ -14,6 +14,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import PreferencePair, Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.deepspeed_settings import curve_record
 from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
@@ -43,7 +44,7 @@ def train_phase(
     if pairs:
         name, phase = "fpo", partial(train_fpo, samples=samples, pairs=pairs, clips=clips, config=config)
     trained = launch(name, phase, start, config, train, ray, curve_target())
-    return trained.bundle, {"schema": 1, "points": trained.curve.points}
+    return trained.bundle, curve_record(trained.curve.points, config, train.workers)
 
 
 def training_pipeline(namespace: str, start: str, examples: str) -> Pipeline:

@@ -9,6 +9,7 @@ from d2vlm_pipeline.tracking.log import (
     log_curves,
     log_files,
     log_scores,
+    log_settings,
     log_studies,
     metric_key,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "log_curves",
     "log_files",
     "log_scores",
+    "log_settings",
     "log_studies",
     "metric_key",
     "open_run",

@@ -68,6 +68,11 @@ def log_studies(config: TrackingConfig, run_id: str, record: Mapping[str, Any]) 
     client.log_dict(run_id, dict(record), "studies.json")
 
 
+def log_settings(config: TrackingConfig, run_id: str, settings: Mapping[str, Any], name: str) -> None:
+    """Log a configuration that something else than this project reads, as an artifact of that name."""
+    tracking_client(config).log_dict(run_id, dict(settings), name)
+
+
 def log_curves(config: TrackingConfig, run_id: str, rows: Iterable[Mapping[str, float]], prefix: str) -> None:
     """Log step curves: a row `{"step": k, name: value, ...}` becomes metrics `prefix/name` at step k.
 

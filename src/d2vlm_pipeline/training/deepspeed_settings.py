@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.config import LoopConfig, TrainConfig
 from d2vlm_pipeline.training.sharding import ShardingConfig
 
 
@@ -48,6 +48,14 @@ def deepspeed_settings(config: TrainConfig, workers: int) -> dict[str, Any]:
     }
     refuse_auto(settings)
     return settings
+
+
+def curve_record(points: Sequence[dict[str, float]], config: LoopConfig, workers: int) -> dict[str, Any]:
+    """A phase's curve as it is saved; where DeepSpeed trained, with all that it was told."""
+    record: dict[str, Any] = {"schema": 1, "points": list(points)}
+    if isinstance(config, TrainConfig) and config.sharding.zero_stage > 0:
+        record["deepspeed"] = deepspeed_settings(config, workers)
+    return record
 
 
 def refuse_auto(settings: dict[str, Any]) -> None:

@@ -60,10 +60,12 @@ def _phase(curves: str) -> str:
 
 
 def _log(kind: str, name: str, run: OpenRun, dataset: PersistedDataset, data: Any) -> None:
-    from d2vlm_pipeline.tracking import log_curves, log_files, log_scores, log_studies
+    from d2vlm_pipeline.tracking import log_curves, log_files, log_scores, log_settings, log_studies
 
     if kind == "curves":
         log_curves(run.tracking, run.run_id, data["points"], _phase(name))
+        if "deepspeed" in data:
+            log_settings(run.tracking, run.run_id, data["deepspeed"], f"deepspeed/{_phase(name)}.json")
     elif kind == "scores":
         log_scores(run.tracking, run.run_id, data)
     elif kind == "studies":

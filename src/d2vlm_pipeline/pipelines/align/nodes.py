@@ -15,6 +15,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import LoopConfig, TrainConfig
+from d2vlm_pipeline.training.deepspeed_settings import curve_record
 from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
@@ -81,4 +82,4 @@ def align_backbone(
             trained = train_here(partial(train_naming, config=settings, **shown), bundle, curve)
         bundle = trained.bundle
         points += [{**point, "step": done + point["step"]} for point in trained.curve.points]
-    return bundle, {"schema": 1, "points": points}
+    return bundle, curve_record(points, settings, workers=1)

@@ -13,6 +13,7 @@ from d2vlm_pipeline.pipelines.config import ComputeConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.timeline import Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.deepspeed_settings import curve_record
 from d2vlm_pipeline.training.workers import TrainWorkers
 from d2vlm_pipeline.video import VideoRow
 
@@ -40,4 +41,4 @@ def train_blind(
     config = config.model_copy(update={"threads": compute.threads, "checkpoints": own})
     phase = partial(train_sft, samples=samples, clips=clips, config=config)
     trained = launch("blind", phase, start, config, train, ray, curve_target())
-    return trained.bundle, {"schema": 1, "points": trained.curve.points}
+    return trained.bundle, curve_record(trained.curve.points, config, train.workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -37,13 +36,15 @@ class DdpEngine(Generic[_Batch]):
         workers: Workers,
     ) -> None:
         self._workers, self._stepped = workers, SteppedModel(model, step)
-        # Told to look for weights without gradient it never sorts its buckets again, so that sums are of
-        # the same order from the first step on, in a resumed run as well. They are rare, and it would say so.
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+        # Told to look for weights without gradient, it does not sort its buckets again behind the first
+        # step: sums are of the same order in a resumed run. (It warns once that there were none.)
         self._ddp = DistributedDataParallel(
-            self._stepped, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+            self._stepped,
+            forward_sync_buffers=False,
+            find_unused_parameters=True,
+            gradient_as_bucket_view=True,
         )
-        self._ddp.register_comm_hook(None, _sum)
+        self._ddp.register_comm_hook(None, lambda _, bucket: _sum(bucket))
         self._own = PlainEngine[_Batch](model, step, config)
 
     @property
@@ -87,7 +88,7 @@ class DdpEngine(Generic[_Batch]):
             parameter.grad = None
 
 
-def _sum(_: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def _sum(bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
     """Add up gradients; DistributedDataParallel by itself would average them."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     future: torch.futures.Future[Any] = work.get_future()

@@ -106,7 +106,7 @@ class DeepSpeedEngine(Generic[_Batch]):
         self._engine.save_checkpoint(
             str(folder),
             tag=_TAG,
-            client_state={"schedule": {"last_epoch": self._schedule.last_epoch}},
+            client_state={"schedule": self._schedule.state_dict()},
             save_latest=False,
             exclude_frozen_parameters=True,
         )
@@ -131,6 +131,9 @@ class DeepSpeedEngine(Generic[_Batch]):
             )
         _, state = self._engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
         self._schedule.load_state_dict(state["schedule"])
+        groups = self._engine.basic_optimizer.param_groups
+        for group, rate in zip(groups, self._schedule.get_last_lr(), strict=True):
+            group["lr"] = rate
 
     def finish(self) -> None:
         """Leave the whole model on the CPU of every worker, without a trace of DeepSpeed."""
