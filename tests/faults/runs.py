@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from faults.striker import Strike
 ROOT = Path(__file__).parents[2]
 COMMAND = ("run", "--env", "faults")
 _PATIENCE_S = 30.0
+_LONGEST_S = 300.0
 
 
 def copy_project(root: Path, store: Path | None = None) -> Path:
@@ -40,7 +42,24 @@ def copy_project(root: Path, store: Path | None = None) -> Path:
 def environment(mark: str = "") -> dict[str, str]:
     """Of a process that runs the project's code: the same modules, one thread for each numeric library."""
     path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path, "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", MARK: mark}
+    own = {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    return {**os.environ, **own, "PYTHONPATH": path, MARK: mark}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run under way: its mark, and the files for what it prints and where it is."""
+
+    mark: str
+    log: Path
+    trace: Path
+
+    def comes_to(self, word: str) -> None:
+        """Wait until it has printed, or come to, something."""
+        deadline_s = time.monotonic() + _LONGEST_S
+        while not any(word in path.read_text() for path in (self.log, self.trace) if path.exists()):
+            assert time.monotonic() < deadline_s, f"no {word!r} in {self.log.read_text()[-2000:]}"
+            time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -93,6 +112,12 @@ class Runs:
 
     def run(self, root: Path, strike: Strike | None = None, arguments: tuple[str, ...] = COMMAND) -> Ended:
         """One command, to its end; its processes are gone when this returns."""
+        return self.end(self.begin(root, strike, arguments))
+
+    def begin(
+        self, root: Path, strike: Strike | None = None, arguments: tuple[str, ...] = COMMAND
+    ) -> Begun:
+        """One command; `end` waits for it."""
         mark = uuid.uuid4().hex[:12]
         log, trace = self._folder / f"{mark}.log", self._folder / f"{mark}.jsonl"
         order = Order(
@@ -104,13 +129,18 @@ class Runs:
             strike=None if strike is None else asdict(strike),
             modules=str(self._folder / "modules.txt") if strike is None else None,
         )
-        assert self._server.stdin and self._server.stdout
+        assert self._server.stdin
         self._server.stdin.write(order.line())
         self._server.stdin.flush()
+        return Begun(mark, log, trace)
+
+    def end(self, begun: Begun) -> Ended:
+        """What became of a command."""
+        assert self._server.stdout
         status = int(self._server.stdout.readline())
-        _, alive = psutil.wait_procs(processes(mark), timeout=_PATIENCE_S)
+        _, alive = psutil.wait_procs(processes(begun.mark), timeout=_PATIENCE_S)
         left = [" ".join(process.cmdline()) for process in alive]
         for process in alive:
             process.kill()
-        records = [json.loads(line) for line in trace.read_text().splitlines()]
-        return Ended(status, records, log.read_text(), left)
+        records = [json.loads(line) for line in begun.trace.read_text().splitlines()]
+        return Ended(status, records, begun.log.read_text(), left)

@@ -19,7 +19,7 @@ from d2vlm_pipeline.orchestration.checks import (
     check_runtime_parameters,
     parameter_error,
 )
-from d2vlm_pipeline.orchestration.errors import fail, user_error_in
+from d2vlm_pipeline.orchestration.errors import fail, told, user_error_in
 from d2vlm_pipeline.orchestration.staleness.selection import SKIPPED, judge_run
 from d2vlm_pipeline.orchestration.staleness.shown import left_out, nothing_to_do, verdict_table
 from d2vlm_pipeline.orchestration.summary import default_console
@@ -40,10 +40,12 @@ def _run(*, force: bool, explain: bool, **options: Any) -> Any:
         described = parameter_error(conf, env, options["params"], dict(project.pipelines))
         fail(described or " ".join(str(error).split()))
     except Exception as error:
-        mendable = user_error_in(error)
-        if mendable is None:
+        line = told(error)
+        if line is None:
             raise
-        fail(str(mendable), mendable.exit_code if isinstance(mendable, Interrupted) else 2)
+        stopped = user_error_in(error)
+        code = stopped.exit_code if isinstance(stopped, Interrupted) else 2
+        fail(line, code)
 
 
 def _run_stale(root: Path, conf: Path, options: dict[str, Any], force: bool, explain: bool) -> Any:

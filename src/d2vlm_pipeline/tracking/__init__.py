@@ -13,6 +13,7 @@ from d2vlm_pipeline.tracking.log import (
     log_studies,
     metric_key,
 )
+from d2vlm_pipeline.tracking.patience import store_trouble, wait_for_locks
 from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "metric_key",
     "open_run",
     "show_curves",
+    "store_trouble",
     "tracking_client",
     "use_run",
+    "wait_for_locks",
 ]
