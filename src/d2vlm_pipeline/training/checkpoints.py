@@ -173,7 +173,7 @@ class FolderPlace:
         sweep_leftovers(self.folder)
         foreign: dict[str, list[str]] = {}
         found = None
-        for path in sorted(self._all(), reverse=True):
+        for path in reversed(self._all()):
             differences = self._differences(path)
             if differences == []:
                 found = path
@@ -184,7 +184,7 @@ class FolderPlace:
         return found
 
     def _all(self) -> list[Path]:
-        return [path for path in self.folder.glob("step-*") if path.is_dir()]
+        return sorted(path for path in self.folder.glob("step-*") if path.is_dir())
 
     def _differences(self, path: Path) -> list[str] | None:
         """What tells a checkpoint's job from this one; None where it is damaged, which is said."""
@@ -209,7 +209,7 @@ class FolderPlace:
         """Remove what is neither among the last ones of this job, up to the step, nor the best of them."""
         own: dict[Path, CheckpointRecord] = {}
         foreign = []
-        for path in sorted(self._all()):
+        for path in self._all():
             record = self._own_record(path)
             if record is None or record.step > step:
                 foreign.append(path)
