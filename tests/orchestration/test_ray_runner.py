@@ -1,5 +1,6 @@
 """Runs on Ray: the same calls of hooks and guards, the same bytes, the same errors as one after the other."""
 
+import math
 import subprocess
 import sys
 import threading
@@ -21,6 +22,11 @@ from mlflow.tracking import MlflowClient
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration import RayRunner
 from d2vlm_pipeline.orchestration.project import tracking_config
+from d2vlm_pipeline.orchestration.ray_pool import spreading
+from d2vlm_pipeline.orchestration.ray_runner import _is_spread
+from d2vlm_pipeline.orchestration.ray_settings import RayPool, RaySettings
+from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.workers import TrainWorkers
 from orchestration.things import Point, doubled
 
 
@@ -294,3 +300,41 @@ def test_a_node_that_fits_nowhere_is_refused_before_anything_runs(tmp_path: Path
         "node_resources.names.say.gpus, or name another cluster in ray.address"
     )
     assert not (tmp_path / "a/calls.txt").exists()
+
+
+def roots(settings: RaySettings) -> list[Any]:
+    """Work for a pool; the last item tells the cluster."""
+    import ray
+
+    with spreading(settings, "scoring", 1, 1) as spread:
+        there = list(spread(math.isqrt, [1, 4, 9]))
+    return [*there, ray.get_runtime_context().gcs_address]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_pools_of_nodes_join_the_cluster_that_their_nodes_run_in(tmp_path: Path) -> None:
+    import ray
+
+    # Each pool takes all of this cluster: side by side, two would wait for one another for ever.
+    pool = RaySettings(enabled=True, scoring=RayPool(actors=4))
+    nodes = [Node(roots, "params:ray", name, name=name) for name in ("one", "two")]
+    found, _ = run(RayRunner(), Pipeline(nodes), tmp_path / "a", ray=pool)
+    here = ray.get_runtime_context().gcs_address
+    assert found["one"].load() == found["two"].load() == [1, 2, 3, here]
+
+
+def is_spread(*values: Any) -> bool:
+    made = DataCatalog()
+    for number, value in enumerate(values):
+        made[f"params:p{number}"] = value
+    return _is_spread(Node(print, [f"params:p{k}" for k in range(len(values))], "out"), made)
+
+
+def test_whether_a_node_has_workers_of_its_own_is_told_by_its_parameters() -> None:
+    phase = TrainConfig.model_validate({"seed": 0, "steps": 1, "clips_per_step": 2})
+    ray, off = RaySettings(enabled=True), RaySettings()
+    assert is_spread(ray) and not is_spread(off) and not is_spread(3)
+    assert not is_spread(ray, phase, TrainWorkers(storage="s")), "it trains in its own process"
+    assert is_spread(off, phase, TrainWorkers(storage="s", workers=2))
+    assert is_spread(off, phase, TrainWorkers(storage="s", launcher="ray"))

@@ -11,6 +11,7 @@ from kedro.framework.project import pipelines, settings
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import AbstractRunner
 
+from d2vlm_pipeline.orchestration.hooks.strategy import phases_in
 from d2vlm_pipeline.orchestration.node_resources import (
     KEY,
     NodeResources,
@@ -96,13 +97,12 @@ def _node_resources(catalog: DataCatalog) -> NodeResources:
 
 def _is_spread(node: Node, catalog: DataCatalog) -> bool:
     """Whether the node hands its work to Ray workers of its own and only waits for them."""
-    values = [catalog.load(name) for name in node.inputs if name.startswith(_PARAMS)]
-    return any(
-        (isinstance(value, RaySettings) and value.enabled)
-        or (isinstance(value, TrainWorkers) and value.launcher != "process" and value.workers > 1)
-        or (isinstance(value, TrainWorkers) and value.launcher == "ray")
-        for value in values
-    )
+    values = {name: catalog.load(name) for name in node.inputs if name.startswith(_PARAMS)}
+    phases = [phase for name, value in values.items() for _, phase in phases_in(name, value)]
+    trainers = [value for value in values.values() if isinstance(value, TrainWorkers)]
+    if trainers:
+        return any(train.uses_ray(phase.sharding) for train in trainers for phase in phases)
+    return any(isinstance(value, RaySettings) and value.enabled for value in values.values())
 
 
 def _shares(nodes: Sequence[Node], resources: NodeResources, spread: frozenset[str]) -> dict[str, Share]:

@@ -33,14 +33,14 @@ class StrategyHooks:
         train: TrainWorkers = catalog.load(_WORKERS)
         names = in_order(name.removeprefix(_PARAMS) for name in inputs if name.startswith(_PARAMS))
         for name in names:
-            for key, phase in _phases(name, catalog.load(_PARAMS + name)):
+            for key, phase in phases_in(name, catalog.load(_PARAMS + name)):
                 check_launch(key, phase, train.alone(phase.sharding) if key == UNSHARED else train)
 
 
-def _phases(key: str, value: Any) -> list[tuple[str, TrainConfig]]:
+def phases_in(key: str, value: Any) -> list[tuple[str, TrainConfig]]:
     """The configuration of a phase, or those within another one, by their full keys."""
     if isinstance(value, TrainConfig):
         return [(key, value)]
     if not isinstance(value, BaseModel):
         return []
-    return [found for name, part in value for found in _phases(f"{key}.{name}", part)]
+    return [found for name, part in value for found in phases_in(f"{key}.{name}", part)]
