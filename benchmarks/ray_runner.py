@@ -5,8 +5,8 @@
 
 nodes: nodes that do next to nothing, each of which takes what the one before it made, from memory. `start`
 is Ray's start, `first` the first run, in which workers import what they need; `node` is one node of the runs
-after that, beside the same under Kedro's SequentialRunner. `busy` are eight independent nodes of half a second
-of computing: wall time of one after the other over that of Ray's run.
+after that, beside the same under Kedro's SequentialRunner. `busy` are eight independent nodes of half a
+second of computing: wall time of one after the other over that of Ray's run.
 
 run: the main job of an environment, each way in a folder of its own, from nothing: wall and CPU seconds.
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from d2vlm_pipeline.orchestration.ray_pool import spreading
 from d2vlm_pipeline.orchestration.ray_runner import _is_spread
 from d2vlm_pipeline.orchestration.ray_settings import RayPool, RaySettings
 from d2vlm_pipeline.training.config import TrainConfig
+from d2vlm_pipeline.training.signals import check_stop, stop_requested, stoppable, until_the_step_ends
 from d2vlm_pipeline.training.workers import TrainWorkers
 from orchestration.things import Point, doubled
 
@@ -229,6 +230,18 @@ def linger(count: int, place: str) -> list[Point]:
     return []
 
 
+def train(count: int, place: str) -> list[Point]:
+    """Stops behind its step, when it is asked to."""
+    with stoppable(), until_the_step_ends():
+        Path(place, "begun").touch()
+        for _ in range(6000):
+            time.sleep(0.01)
+            if stop_requested():
+                Path(place, "ended in order").touch()
+                check_stop()
+    return []
+
+
 def fail_beside(place: str) -> None:
     while not Path(place, "begun").exists():
         time.sleep(0.01)
@@ -260,10 +273,11 @@ def test_other_errors_keep_their_kind_and_show_the_workers_traceback(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
-def test_where_one_fails_the_others_are_stopped_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("node", [linger, train])
+def test_where_one_fails_the_others_are_stopped_in_order(tmp_path: Path, node: Callable[..., Any]) -> None:
     both = Pipeline(
         [
-            Node(linger, ["params:count", "params:place"], "twice", name="linger"),
+            Node(node, ["params:count", "params:place"], "twice", name="long"),
             Node(fail_beside, "params:place", None, name="fail"),
         ]
     )

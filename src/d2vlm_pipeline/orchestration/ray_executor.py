@@ -197,11 +197,11 @@ def _raised(failure: Failure) -> Exception:
     """What the node raised, to be raised here."""
     from ray import cloudpickle
 
-    if failure.said is not None:
-        return UserError(failure.said)
     error = cloudpickle.loads(failure.error) if failure.error else RuntimeError(failure.summary)
-    error.__cause__ = RemoteTraceback(failure.traceback)
     assert isinstance(error, Exception)
+    if failure.said is not None and not isinstance(error, UserError):
+        return UserError(failure.said)  # pickled, an error has lost the one that it was raised from
+    error.__cause__ = RemoteTraceback(failure.traceback)
     return error
 
 

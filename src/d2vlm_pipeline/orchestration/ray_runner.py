@@ -26,6 +26,7 @@ from d2vlm_pipeline.orchestration.ray_handed import HandedOn
 from d2vlm_pipeline.orchestration.ray_session import ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.orchestration.ray_worker import STAYS_BEHIND, luggage_of
+from d2vlm_pipeline.training.signals import stoppable
 from d2vlm_pipeline.training.workers import TrainWorkers
 
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ class RayRunner(AbstractRunner):
         Raises:
             UserError: settings are wrong, a node fits nowhere, what a node raised, or its worker was lost
                 again and again.
+            Interrupted: the run was asked to stop; its nodes were, too.
         """
         if not pipeline.nodes:
             return
         known = cast(DataCatalog, catalog)
         spread = frozenset(node.name for node in pipeline.nodes if _is_spread(node, known))
         shares = _shares(pipeline.nodes, _node_resources(known), spread)
-        with ray_session(_ray_settings(known), shows_output=True):
+        with ray_session(_ray_settings(known), shows_output=True), stoppable():
             check_room_for_nodes(shares, _machines())
             hooks, plugins, behind = _divided(hook_manager)
             luggage = luggage_of(hooks, plugins, known)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.artifacts import UserError
@@ -120,11 +124,36 @@ def run_node(luggage: Luggage, pickled: bytes, *values: bytes) -> Outcome:
         catalog.get(name).save(cloudpickle.loads(value))
     manager = _manager(hooks, luggage.plugins)
     try:
-        Task(order.node, catalog, order.is_async, manager, order.run_id).execute()
+        with _told_to_stop():
+            Task(order.node, catalog, order.is_async, manager, order.run_id).execute()
         handed = {name: _packed(order.node, name, catalog.get(name).load()) for name in order.gives}
     except Exception as error:  # whatever it is, it is raised again where the run was started
         return Outcome(reports=_reports(hooks), failure=_failure(error))
     return Outcome(handed, checked_of(catalog), _reports(hooks))
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """What Ctrl-C does in the run's own process, cancelling does here: it interrupts the node.
+
+    A node that has a way of its own to stop in order, as a phase that trains has, is asked to take it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    rays_own = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nodes_own = signal.getsignal(signal.SIGTERM)
+        if nodes_own is rays_own or not callable(nodes_own):
+            raise KeyboardInterrupt
+        nodes_own(signal.SIGTERM, frame)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def checked_of(catalog: DataCatalog) -> frozenset[str]:
