@@ -27,7 +27,7 @@ _TROUBLES = (
 )
 _MODULES = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3")
 
-_patience_s = 0.0
+_patience_s = 5.0
 
 
 def wait_for_locks(patience_s: float) -> None:
