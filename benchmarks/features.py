@@ -119,34 +119,47 @@ def measure_memory(counts: Sequence[int], on_ray: bool) -> dict[str, float]:
 
 def measure_workers(repetitions: int, clips: int) -> dict[str, float]:
     """One worker, two, and two separate runs of one, interleaved; medians."""
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_clips(folder, clips, (320, 240), 24)
-        start = partial(start_job, folder, fps=2.0)
-        for _ in range(repetitions):
-            one = finished(start(1, [first]))
-            two = finished(start(2, [first, second]))
-            apart = [finished(each) for each in [start(1, [first]), start(1, [second])]]
-            values = {
-                "one_wall_ms": one["wall_s"],
-                "two_wall_ms": two["wall_s"],
-                # Side by side, they finish twice the clips in the time of the slower.
-                "apart_wall_ms": max(each["wall_s"] for each in apart) / 2,
-                "one_cpu_ms": one["cpu_s"],
-                "two_cpu_ms": two["cpu_s"],
-                "apart_cpu_ms": sum(each["cpu_s"] for each in apart) / 2,
-            }
-            for key, value in values.items():
-                seconds.setdefault(key, []).append(1e3 * value)
-    found = {f"{key}_per_clip": median(values) for key, values in seconds.items()}
-    speedup = found["one_wall_ms_per_clip"] / found["two_wall_ms_per_clip"]
-    ceiling = found["one_wall_ms_per_clip"] / found["apart_wall_ms_per_clip"]
+        return scaled(partial(start_job, folder, fps=2.0), repetitions, "clip")
+
+
+def scaled(
+    start: Callable[[int, list[int]], subprocess.Popen[str]], repetitions: int, of: str
+) -> dict[str, float]:
+    """What a second worker does for a job, and the most that it could do on these two CPUs.
+
+    Args:
+        start: starts the job with so many workers on these CPUs; it prints `wall_s` and `cpu_s` of one `of`.
+        repetitions: of one worker, two, and two separate runs of one, interleaved; medians are given.
+        of: what the job does many of.
+    """
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    seconds: dict[str, list[float]] = {}
+    for _ in range(repetitions):
+        one = finished(start(1, [first]))
+        two = finished(start(2, [first, second]))
+        apart = [finished(each) for each in [start(1, [first]), start(1, [second])]]
+        values = {
+            "one_wall_ms": one["wall_s"],
+            "two_wall_ms": two["wall_s"],
+            # Side by side, they finish twice as many in the time of the slower.
+            "apart_wall_ms": max(each["wall_s"] for each in apart) / 2,
+            "one_cpu_ms": one["cpu_s"],
+            "two_cpu_ms": two["cpu_s"],
+            "apart_cpu_ms": sum(each["cpu_s"] for each in apart) / 2,
+        }
+        for key, value in values.items():
+            seconds.setdefault(key, []).append(1e3 * value)
+    found = {f"{key}_per_{of}": median(values) for key, values in seconds.items()}
+    speedup = found[f"one_wall_ms_per_{of}"] / found[f"two_wall_ms_per_{of}"]
+    ceiling = found[f"one_wall_ms_per_{of}"] / found[f"apart_wall_ms_per_{of}"]
     return found | {
         "two_over_one": speedup,
         "ceiling": ceiling,
         "two_over_one_of_ceiling": speedup / ceiling,
+        "cpu_two_over_one": found[f"two_cpu_ms_per_{of}"] / found[f"one_cpu_ms_per_{of}"],
         "cpus_share_a_core": float(_share_a_core(first, second)),
     }
 
