@@ -85,6 +85,11 @@ class Ended:
         return last if last["event"] == "struck" else None
 
     @property
+    def finished(self) -> set[str]:
+        """Places that it has left."""
+        return {record["place"] for record in self.trace if record["event"] == "left"}
+
+    @property
     def nodes(self) -> list[str]:
         """What it came to, in order."""
         return [record["place"] for record in self.trace if record["event"] == "entered"]

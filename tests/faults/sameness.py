@@ -16,6 +16,10 @@ EXCLUDED = {
     "08_reporting/validation/docs/*": "Data Docs of those runs, with their ids and times",
     "04_feature/cache/*": "what was computed, in shards that end where runs did; the store is compared",
     "07_model_output/journal/*": "answers as they came, run by run; the files made of them are compared",
+    "06_models/checkpoints/*": "how far runs of a phase came; its weights and its curve are compared",
+    ".records/read.json": "sizes, times and inodes of the files that were read",
+    ".records/promote_model.json": "holds the digest of promotion.json, and what the alias named before",
+    ".records/.promote_model.json.sha256": "its digest",
     "08_reporting/promotion.json": "compared by `promotion`: only the run that moves the alias says so",
     "08_reporting/.promotion.json.sha256": "its digest",
 }
