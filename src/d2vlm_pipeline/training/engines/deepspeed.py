@@ -121,14 +121,7 @@ class DeepSpeedEngine(Generic[_Batch]):
         Raises:
             UserError: it is of another number, or of another stage.
         """
-        written = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        here = {"stage": self._stage, "workers": self.workers}
-        if written != here:
-            raise UserError(
-                f"{folder}: written by ZeRO-{written['stage']} on {written['workers']} workers, which "
-                f"ZeRO-{self._stage} on {self.workers} cannot take up; set train.workers and "
-                "sharding.zero_stage to what it was written by, or remove it to start the phase again"
-            )
+        check_record(folder, self._stage, self.workers)
         _, state = self._engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
         self._schedule.load_state_dict(state["schedule"])
         groups = self._engine.basic_optimizer.param_groups
@@ -151,6 +144,21 @@ class DeepSpeedEngine(Generic[_Batch]):
             with GatheredParameters([parameter], enabled=self._stage == 3):
                 found[name] = parameter.detach().to("cpu", copy=True)
         return found
+
+
+def check_record(folder: Path, stage: int, workers: int) -> None:
+    """Refuse a directory that other workers have written: their parts of the states are of other sizes.
+
+    Raises:
+        UserError: it is of another number of workers, or of another stage.
+    """
+    written = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    if written != {"stage": stage, "workers": workers}:
+        of = f"ZeRO-{written['stage']} on {written['workers']} workers"
+        raise UserError(
+            f"{folder}: written by {of}, which ZeRO-{stage} on {workers} cannot take up; set "
+            "train.workers and sharding.zero_stage to that, or remove it to start the phase again"
+        )
 
 
 def _join(workers: Workers) -> None:
