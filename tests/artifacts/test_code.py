@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from d2vlm_pipeline.artifacts.code import _Import, _Tree, code_digest, module_files, outside_packages
+from d2vlm_pipeline.artifacts.code import CodeTree, _Import, code_digest, module_files
 
 FILES = {
     "__init__.py": '"""Plain."""\n__version__ = "1"\n',
@@ -88,7 +88,7 @@ def test_what_is_not_there_is_an_error(shop: Path) -> None:
 
 
 def test_packages_from_elsewhere_are_named_wherever_they_are_imported(shop: Path) -> None:
-    assert outside_packages(["shop.nodes"], "shop") == ["numpy", "torch"]
+    assert CodeTree("shop").outside(["shop.nodes"]) == ["numpy", "torch"]
 
 
 def _digest() -> str:
@@ -129,7 +129,7 @@ def test_docstrings_count_where_the_code_reads_them(shop: Path) -> None:
 
 def test_names_that_the_packages_pass_on_are_found_where_they_are() -> None:
     """What the digest leaves out is right only as long as this holds, of every import from a package."""
-    tree, asked = _Tree("d2vlm_pipeline"), set()
+    tree, asked = CodeTree(), set()
     for path in tree.folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("d2vlm_pipeline"):
@@ -137,6 +137,6 @@ def test_names_that_the_packages_pass_on_are_found_where_they_are() -> None:
     from_packages = [wanted for wanted in asked if tree.path(wanted.module).name == "__init__.py"]
     assert len(from_packages) > 100
     for wanted in from_packages:
-        homes = [importlib.import_module(target) for target in tree._targets(wanted)]
+        homes = [importlib.import_module(target) for target in tree.targets(wanted)]
         value = getattr(importlib.import_module(wanted.module), str(wanted.name))
         assert any(value is home or value in vars(home).values() for home in homes), wanted

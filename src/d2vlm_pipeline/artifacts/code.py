@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
@@ -34,7 +34,7 @@ def module_files(modules: Iterable[str], package: str = PACKAGE) -> list[Path]:
     Raises:
         ValueError: there is no such package or module.
     """
-    return [Path(name) for name in file_digests(modules, package)]
+    return [Path(name) for name in CodeTree(package).digests(modules)]
 
 
 def code_digest(modules: Iterable[str], package: str = PACKAGE) -> str:
@@ -43,31 +43,7 @@ def code_digest(modules: Iterable[str], package: str = PACKAGE) -> str:
     Raises:
         ValueError: as `module_files`.
     """
-    return digest_json(file_digests(modules, package))
-
-
-def file_digests(modules: Iterable[str], package: str = PACKAGE) -> dict[str, str]:
-    """What `code_digest` digests: by a file's path below the package.
-
-    Raises:
-        ValueError: as `module_files`.
-    """
-    tree = _Tree(package)
-    sources = {tree.path(module): tree.source(module).digest for module in tree.closure(modules)}
-    data = {path for folder in {path.parent for path in sources} for path in _data_below(folder)}
-    digests = {**sources, **{path: digest_file(path) for path in data}}
-    return {path.relative_to(tree.folder).as_posix(): digests[path] for path in sorted(digests)}
-
-
-def outside_packages(modules: Iterable[str], package: str = PACKAGE) -> list[str]:
-    """Names of what those files import from elsewhere, Python's own library apart.
-
-    Raises:
-        ValueError: as `module_files`.
-    """
-    tree = _Tree(package)
-    found = {name for module in tree.closure(modules) for name in tree.source(module).outside}
-    return sorted(found - sys.stdlib_module_names)
+    return digest_json(CodeTree(package).digests(modules))
 
 
 @dataclass(frozen=True)
@@ -92,15 +68,44 @@ class _Source:
     is_plain: bool
 
 
-class _Tree:
-    """The modules of one package."""
+class CodeTree:
+    """The modules of one package as its files are now; what was read once is not read again."""
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str = PACKAGE) -> None:
+        """Find the package.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
         spec = find_spec(package)
         if spec is None or spec.origin is None:
             raise ValueError(f"{package}: no such package")
         self.package = package
         self.folder = Path(spec.origin).resolve().parent
+        self.source = cache(self._source)
+        self.targets = cache(self._targets)
+        self._find = cache(self._found)
+        self._data = cache(_data_digests)
+
+    def digests(self, modules: Iterable[str]) -> dict[str, str]:
+        """Digests of the files that these modules rest on, by path below the package, sorted.
+
+        Raises:
+            ValueError: there is no such module.
+        """
+        digests = {self.path(module): self.source(module).digest for module in self.closure(modules)}
+        for folder in {path.parent for path in digests}:
+            digests |= self._data(folder)
+        return {path.relative_to(self.folder).as_posix(): digests[path] for path in sorted(digests)}
+
+    def outside(self, modules: Iterable[str]) -> list[str]:
+        """Names of what those files import from elsewhere, Python's own library apart.
+
+        Raises:
+            ValueError: there is no such module.
+        """
+        found = {name for module in self.closure(modules) for name in self.source(module).outside}
+        return sorted(found - sys.stdlib_module_names)
 
     def closure(self, modules: Iterable[str]) -> set[str]:
         """These modules and all that they rest on."""
@@ -113,13 +118,13 @@ class _Tree:
             found.add(module)
             waiting += [parent for parent in self._parents(module) if not self.source(parent).is_plain]
             for wanted in self.source(module).imports:
-                waiting += self._targets(wanted)
+                waiting += self.targets(wanted)
         return found
 
-    def source(self, module: str) -> _Source:
+    def _source(self, module: str) -> _Source:
         path = self.path(module)
         state = path.stat()
-        return _source(path, module, self.package, state.st_mtime_ns, state.st_size)
+        return _read(path, module, self.package, state.st_mtime_ns, state.st_size)
 
     def path(self, module: str) -> Path:
         """File of a module.
@@ -167,7 +172,7 @@ class _Tree:
             module = module.rpartition(".")[0]
             yield module
 
-    def _find(self, module: str) -> Path | None:
+    def _found(self, module: str) -> Path | None:
         below = module.removeprefix(self.package).replace(".", "/").removeprefix("/")
         place = self.folder / below
         candidates = (place / _INIT, place.with_suffix(".py")) if below else (place / _INIT,)
@@ -176,7 +181,7 @@ class _Tree:
 
 
 @lru_cache(maxsize=4096)
-def _source(path: Path, module: str, package: str, _mtime_ns: int, _size: int) -> _Source:
+def _read(path: Path, module: str, package: str, _mtime_ns: int, _size: int) -> _Source:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text, str(path))
     if "__doc__" not in text:
@@ -248,6 +253,10 @@ def _has_no_effect(node: ast.stmt) -> bool:
 
 
 _LITERAL = (ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Set, ast.expr_context)
+
+
+def _data_digests(folder: Path) -> dict[Path, str]:
+    return {path: digest_file(path) for path in _data_below(folder)}
 
 
 def _data_below(folder: Path) -> Iterator[Path]:

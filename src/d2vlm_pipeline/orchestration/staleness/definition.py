@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework import project
 
 from d2vlm_pipeline.artifacts import digest_file
-from d2vlm_pipeline.artifacts.code import PACKAGE, file_digests, outside_packages
+from d2vlm_pipeline.artifacts.code import PACKAGE, CodeTree
 from d2vlm_pipeline.orchestration.staleness.parameters import resolved_parameters
 from d2vlm_pipeline.orchestration.staleness.record import Definition
 
@@ -30,11 +30,9 @@ _DATASETS = "kedro_datasets"  # what Kedro looks a short `type` up in
 _NAMING = frozenset({"type", "class", "records", "save", "load", "links"})
 _FILE = "filepath"
 
-RestsOn = Callable[[frozenset[str]], tuple[dict[str, str], dict[str, str]]]
-
 
 def define(
-    node: Node, catalog: DataCatalog, parameters: Mapping[str, Any], root: Path, code_of: RestsOn
+    node: Node, catalog: DataCatalog, parameters: Mapping[str, Any], root: Path, code: Code
 ) -> Definition:
     """What the project says of a node.
 
@@ -43,19 +41,19 @@ def define(
         catalog: as the run has it, with absolute paths.
         parameters: of the environment, resolved.
         root: the project's folder; records name no other.
-        code_of: `rests_on`, which nodes that have much in common may share the results of.
+        code: shared by nodes, which have much in common.
     """
     function, bound = _unbound(node.func)
     names = (*node.inputs, *node.outputs)
     entries = {name: found for name in names if (found := entry(catalog, name)) is not None}
     dotted = {f"{function.__module__}.{function.__qualname__}", *_dotted(entries)}
-    code, packages = code_of(frozenset(dotted))
+    files, packages = code.of(dotted)
     return Definition(
         function=f"{function.__module__}.{function.__qualname__}",
         bound=bound,
         inputs=list(node.inputs),
         outputs=list(node.outputs),
-        code=code,
+        code=files,
         packages=packages,
         parameters=resolved_parameters(parameters, node.inputs),
         entries=_relative(entries, root),
@@ -71,25 +69,31 @@ def entry(catalog: DataCatalog, name: str) -> dict[str, Any] | None:
     return {key: value for key, value in found.items() if key != "metadata"} or None
 
 
-def rests_on(dotted: frozenset[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Files behind the dotted names of modules, or of what they define, by digest; packages, by version.
+class Code:
+    """What dotted names rest on, as files and packages are now."""
 
-    The files of this package are followed, and of the one that Kedro runs.
-    """
-    packages = sorted({PACKAGE, str(project.PACKAGE_NAME)})
-    homes = {name: next((home for home in packages if name.startswith(f"{home}.")), None) for name in dotted}
-    elsewhere = {name for name, home in homes.items() if home is None}
-    code: dict[str, str] = {}
-    for home in packages:
-        inside = sorted(name for name in dotted if homes[name] == home)
-        code |= file_digests(inside, home)
-        elsewhere |= set(outside_packages(inside, home)) - {home.partition(".")[0] for home in packages}
-    versions = {name.partition(".")[0]: _version(name.partition(".")[0]) for name in sorted(elsewhere)}
-    for name in elsewhere:  # modules that were never installed have a file instead of a version
-        if versions[name.partition(".")[0]] is None and (file := _file(name)) is not None:
-            code[_module(name)] = digest_file(file)
-    known = {name: found for name, found in versions.items() if found and name not in BESIDE_THE_POINT}
-    return {name: code[name][:_SHOWN_DIGITS] for name in sorted(code)}, known
+    def __init__(self) -> None:
+        """Follow the files of this package, and of the one that Kedro runs."""
+        self._trees = {name: CodeTree(name) for name in sorted({PACKAGE, str(project.PACKAGE_NAME)})}
+
+    def of(self, dotted: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Files behind names of modules, or of what they define, by digest; packages by version."""
+        homes = {name: self._home(name) for name in dotted}
+        elsewhere = {name for name, home in homes.items() if home is None}
+        code: dict[str, str] = {}
+        for home, tree in self._trees.items():
+            inside = sorted(name for name in homes if homes[name] == home)
+            code |= tree.digests(inside)
+            elsewhere |= set(tree.outside(inside)) - {name.partition(".")[0] for name in self._trees}
+        versions = {name.partition(".")[0]: _version(name.partition(".")[0]) for name in sorted(elsewhere)}
+        for name in elsewhere:  # modules that were never installed have a file instead of a version
+            if versions[name.partition(".")[0]] is None and (file := _file(name)) is not None:
+                code[_module(name)] = digest_file(file)
+        known = {name: found for name, found in versions.items() if found and name not in BESIDE_THE_POINT}
+        return {name: code[name][:_SHOWN_DIGITS] for name in sorted(code)}, known
+
+    def _home(self, dotted: str) -> str | None:
+        return next((name for name in self._trees if dotted.startswith(f"{name}.")), None)
 
 
 def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from d2vlm_pipeline.orchestration.datasets.base import FOLLOWS_CHAMPION, Persist
 from d2vlm_pipeline.orchestration.imports import import_object
 from d2vlm_pipeline.orchestration.staleness.champion import Champion
 from d2vlm_pipeline.orchestration.staleness.content import Contents
-from d2vlm_pipeline.orchestration.staleness.definition import define, entry, rests_on
+from d2vlm_pipeline.orchestration.staleness.definition import Code, define, entry
 from d2vlm_pipeline.orchestration.staleness.parameters import PREFIX, named_files
 from d2vlm_pipeline.orchestration.staleness.record import FOLDER, Definition, Surroundings, making
 
@@ -147,10 +146,10 @@ def plan_run(
         around: what it was selected from: nodes of it are looked at where they make what is handed on.
     """
     makers = {name: node for node in (around or pipeline).nodes for name in node.outputs}
-    code_of = cache(rests_on)
+    code = Code()
 
     def one(node: Node) -> NodePlan:
-        definition = define(node, catalog, parameters, root, code_of)
+        definition = define(node, catalog, parameters, root, code)
         names = [name for name in (*node.inputs, *node.outputs) if not _is_parameter(name)]
         places = {name: place for name in names if (place := _place(catalog, name)) is not None}
         opaque = [name for name in names if name not in places and not _is_handed_on(catalog, name)]
