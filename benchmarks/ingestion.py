@@ -116,7 +116,7 @@ def write_project(root: Path, rows: int, videos: int) -> None:
 
 def ingest(root: Path) -> dict[str, float]:
     """Run ingestion from the annotations on, in a process of its own: seconds and peak memory."""
-    command = ["kedro", "run", "--pipelines", "ingestion", "--from-nodes", "read_annotations"]
+    command = ["kedro", "run", "--pipelines", "ingestion", "--from-nodes", "read_annotations", "--force"]
     begun = time.perf_counter()
     process = os.posix_spawn(
         sys.executable,
