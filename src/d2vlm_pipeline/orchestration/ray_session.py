@@ -91,7 +91,7 @@ def check_room(settings: RaySettings, pool: str, lower: str, cpus: float, gpus: 
     there = ray.cluster_resources()
     context = ray.get_runtime_context()
     # A node that runs in a worker holds some of it until the pool is done.
-    held = context.get_assigned_resources() if context.get_task_id() else {}
+    held = context.get_assigned_resources() if context.worker.mode == ray.WORKER_MODE else {}
     for kind, count in {"CPU": cpus, "GPU": gpus}.items():
         free = there.get(kind, 0) - held.get(kind, 0)
         if settings.address in (None, TEST_CLUSTER) and count > free:

@@ -97,7 +97,7 @@ def run(
     if config.replay_dir is not None:
         folder = Path(config.replay_dir)
         rescue = Rescue(folder, phase, model, reference, config, new_tokens, compute)
-    progress = progress_of(phase, bundle, config, examples, host.workers)
+    progress = host.following(progress_of(phase, bundle, config, examples, host.workers))
     step = compute.running(step_of(phase, model, config, reference))
     with (
         tuned(

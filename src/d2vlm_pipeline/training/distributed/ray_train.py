@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts import Interrupted, UserError
 from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.tracking import CurveTarget
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.distributed.handover import load_trained
+from d2vlm_pipeline.training.distributed.stopping import passing_on_signals
 from d2vlm_pipeline.training.distributed.worker import TRAINED, Job, work
 from d2vlm_pipeline.training.workers import TrainWorkers
 
@@ -38,16 +39,16 @@ def train_on_ray(
 
     Raises:
         UserError: what the phase says, no cluster or no room in it, or workers were lost again and again.
+        Interrupted: the run was asked to stop.
     """
     # Read when ray.train is imported; the default of this version, said for all later ones.
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    with ray_session(ray), _folder_of(name, train) as folder:
+    with ray_session(ray, shows_output=True), _folder_of(name, train) as folder:
         cpus, gpus = train.workers * train.cpus_per_worker, train.workers * train.gpus_per_worker
         check_room(ray, "train", "train.workers or train.cpus_per_worker", cpus, gpus)
         job = Job(phase, start, Path.cwd(), folder, curve)
-        refused = _fit(name, job, train)
-        if refused is not None:
-            raise UserError(refused)
+        with passing_on_signals(folder):
+            _fit(name, job, train)
         return load_trained(start, folder / TRAINED)
 
 
@@ -65,15 +66,16 @@ def _folder_of(name: str, train: TrainWorkers) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _fit(name: str, job: Job, train: TrainWorkers) -> str | None:
-    """Run all workers to the end; what the first one refused, if it did.
+def _fit(name: str, job: Job, train: TrainWorkers) -> None:
+    """Run all workers to the end.
 
     Raises:
-        UserError: workers were lost more often than `train.max_failures` allows.
+        UserError: what the phase says, or workers were lost more often than `train.max_failures` allows.
+        Interrupted: the run was asked to stop.
     """
     import ray
     from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
+    from ray.train.v2.api.config import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig
     from ray.train.v2.api.exceptions import WorkerGroupError
 
     trainer = TorchTrainer(
@@ -84,6 +86,7 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> str | None:
         run_config=RunConfig(  # type: ignore[arg-type]  # of the newer trainer, too
             name=job.folder.name,
             storage_path=str(job.folder.parent),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),  # pointers: what they point at is not Ray's
             failure_config=FailureConfig(max_failures=train.max_failures),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
@@ -99,8 +102,11 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> str | None:
             f"{name}: lost training workers (rank {ranks}) more than {train.max_failures} times, perhaps for "
             "want of memory; run it again to go on from its last checkpoint, or raise train.max_failures"
         ) from error
-    returned: dict[str, str] = result.return_value  # type: ignore[attr-defined]  # of its newer Result
-    return returned.get("refused")
+    returned: dict[str, Any] = result.return_value  # type: ignore[attr-defined]  # of its newer Result
+    if returned.get("signal") is not None:
+        raise Interrupted(returned["refused"], returned["signal"])
+    if "refused" in returned:
+        raise UserError(returned["refused"])
 
 
 def _scaling(train: TrainWorkers) -> Any:

@@ -6,12 +6,15 @@ import logging
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.artifacts import Interrupted, UserError
 from d2vlm_pipeline.tracking import CurveTarget, LiveCurve
 from d2vlm_pipeline.training.distributed.handover import save_trained
+from d2vlm_pipeline.training.distributed.reported import ReportedPlace
+from d2vlm_pipeline.training.distributed.stopping import told_to_stop
 from d2vlm_pipeline.training.host import Host
 
 if TYPE_CHECKING:
@@ -41,8 +44,8 @@ class Job:
     curve: CurveTarget | None
 
 
-def work(given: dict[str, Any]) -> dict[str, str]:
-    """The train function of Ray Train; says under `refused` what a person can mend.
+def work(given: dict[str, Any]) -> dict[str, Any]:
+    """The train function of Ray Train; says under `refused` what a person can mend, and why it stopped.
 
     Raised, it would count as a failure, and the workers would be started again for nothing.
     """
@@ -55,7 +58,8 @@ def work(given: dict[str, Any]) -> dict[str, str]:
         _train(job, context.get_world_rank(), context.get_world_size())
     except UserError as error:
         _let_others_go()
-        return {"refused": str(error)}
+        signal = error.signal_number if isinstance(error, Interrupted) else None
+        return {"refused": str(error), "signal": signal}
     return {}
 
 
@@ -63,7 +67,9 @@ def _train(job: Job, rank: int, workers: int) -> None:
     _settle(job.home, rank)
     with ExitStack() as stack:
         on_point = stack.enter_context(LiveCurve(job.curve)) if job.curve and rank == 0 else None
-        trained = job.phase(job.start, host=Host(rank, workers, on_point))
+        stack.enter_context(told_to_stop(job.folder))
+        host = Host(rank, workers, on_point, partial(ReportedPlace, folder=job.folder))
+        trained = job.phase(job.start, host=host)
     if rank == 0:
         save_trained(trained, job.start, job.folder / TRAINED)
 
