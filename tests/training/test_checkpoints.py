@@ -1,9 +1,10 @@
 """What was interrupted goes on to the same weights, to the bit; nothing else is taken for it."""
 
+import itertools
 import logging
 import shutil
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ import torch
 
 from d2vlm_pipeline.artifacts import Interrupted, UserError, verify
 from d2vlm_pipeline.features import StoredClips
+from d2vlm_pipeline.model.packing import PackedBatch, pack
 from d2vlm_pipeline.training import loop
-from d2vlm_pipeline.training.checkpoints import FolderPlace, Job
-from d2vlm_pipeline.training.signals import request_stop
-from training.tiny_phases import FORMS, PHASES, STEPS, outcome, store
+from d2vlm_pipeline.training.checkpoints import FolderPlace, Job, read_record
+from d2vlm_pipeline.training.loop import run_phase
+from d2vlm_pipeline.training.progress import Progress
+from d2vlm_pipeline.training.signals import request_stop, stoppable
+from d2vlm_pipeline.training.steps import sft_counts, sft_step
+from model import tiny
+from training.gang import Gang, GangEngine
+from training.tiny_phases import FORMS, PHASES, STEPS, config, outcome, store
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +253,49 @@ def test_without_a_place_a_request_to_stop_says_that_all_is_lost(
     monkeypatch.setattr(loop, "descend", asking)
     with pytest.raises(Interrupted, match=r"step 1 of 7; without sft\.checkpoints nothing of it was kept"):
         PHASES["sft"](clips, None)
+
+
+def trained_by(
+    workers: int, folder: Path, steps: int, stop_behind: int | None = None
+) -> list[dict[str, torch.Tensor] | str]:
+    """Weights as every worker has them; or what it says where it was asked to stop."""
+    gang, given = Gang(workers), config({"folder": str(folder), "every_steps": 2}, steps=steps, micro_batch=1)
+    parts = [pack([tiny.clip(frames, ("tvg", "dvc"))], 0) for frames in (8, 5, 11)]
+    job = Job(configuration="c", start_model="m", examples="e", code="d", workers=workers)
+    assert given.checkpoints is not None
+    progress = Progress(FolderPlace("sft", job, given.checkpoints), 2, steps)
+
+    def work(rank: int) -> dict[str, torch.Tensor] | str:
+        model = tiny.model()
+        step, count = partial(sft_step, model, config=given.sft), partial(sft_counts, config=given.sft)
+        engine = GangEngine(gang, rank, model, step, given)
+
+        def data(taken: int) -> Iterator[Sequence[PackedBatch]]:
+            for number in itertools.count(taken + 1):
+                if rank == 1 and number == stop_behind:
+                    request_stop()
+                yield parts[number % 3 :] + parts[: number % 3]
+
+        try:
+            run_phase("sft", model, engine, data, given, count=count, progress=progress)
+        except Interrupted as error:
+            return str(error)
+        return model.state_dict()
+
+    with stoppable():
+        return gang.run(work)
+
+
+def test_workers_stop_together_and_go_on_together(tmp_path: Path) -> None:
+    """Each with random states of its own; not with another number of workers."""
+    first, second = trained_by(2, tmp_path / "through", 5)
+    told = trained_by(2, tmp_path / "stopped", 5, stop_behind=3)
+    place = tmp_path / "stopped/sft/step-00000003"
+    assert told == [told[0]] * 2
+    assert str(told[0]).startswith(f"sft: stopped by SIGTERM behind step 3 of 5; {place} holds it")
+    assert {path.name for path in place.glob("worker-*")} == {"worker-0.safetensors", "worker-1.safetensors"}
+    for found in trained_by(2, tmp_path / "stopped", 5):
+        assert isinstance(found, dict) and isinstance(first, dict) and isinstance(second, dict)
+        assert all(torch.equal(found[name], weight) for name, weight in first.items())
+    record = read_record(tmp_path / "stopped/sft/step-00000005")
+    assert record.job.differences(record.job.model_copy(update={"workers": 1})) == ["workers"]
