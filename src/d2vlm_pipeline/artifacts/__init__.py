@@ -20,7 +20,7 @@ from d2vlm_pipeline.artifacts.directory import (
     read_manifest,
     verify,
 )
-from d2vlm_pipeline.artifacts.disk import DiskError, disk_reason, is_full, megabytes, require_room
+from d2vlm_pipeline.artifacts.disk import DiskError, disk_reason, disk_told, is_full, require_room
 from d2vlm_pipeline.artifacts.errors import Interrupted, UserError, validation_reason
 from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
 from d2vlm_pipeline.artifacts.locks import locked
@@ -45,11 +45,11 @@ __all__ = [
     "digest_file",
     "digest_json",
     "disk_reason",
+    "disk_told",
     "is_complete",
     "is_full",
     "locked",
     "marker_path",
-    "megabytes",
     "new_temporary",
     "open_journal",
     "read_manifest",

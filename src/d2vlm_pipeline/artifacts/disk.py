@@ -88,7 +88,7 @@ def is_full(reason: str) -> bool:
     return _SAID_FULL.search(reason) is not None
 
 
-def megabytes(size: int) -> str:
+def _megabytes(size: int) -> str:
     """A size as people read it."""
     return f"{size / 1e6:.1f} MB"
 
@@ -97,9 +97,9 @@ def _line(path: Path, reason: str, full: bool, written: int, known: int, room: i
     if not full:
         return f"{path}: {reason}; see to the disk, then run the same command again"
     if known > room:
-        takes = f"it takes {megabytes(known)}, {megabytes(known - room)} more than are free"
+        takes = f"it takes {_megabytes(known)}, {_megabytes(known - room)} more than are free"
     else:
-        takes = f"{megabytes(written)} of it were written, and {megabytes(room)} are free for it"
+        takes = f"{_megabytes(written)} of it were written, and {_megabytes(room)} are free for it"
     return f"{path}: {reason}: {takes}; make room, then run the same command again: what is finished stays"
 
 

@@ -13,6 +13,7 @@ from d2vlm_pipeline.artifacts import (
     canonical_json,
     digest_file,
     digest_json,
+    disk_told,
     new_temporary,
     read_manifest,
     read_marker,
@@ -67,8 +68,12 @@ class Contents:
         if self._is_new:
             there = {path: known for path, known in self._known.items() if os.path.exists(path)}
             temporary = new_temporary(self._memory)
-            temporary.write_text(canonical_json(there) + "\n", encoding="utf-8")
-            os.replace(temporary, self._memory)  # no fsync: what is lost is read again
+            try:
+                with disk_told(self._memory, temporary):
+                    temporary.write_text(canonical_json(there) + "\n", encoding="utf-8")
+                    os.replace(temporary, self._memory)  # no fsync: what is lost is read again
+            finally:
+                temporary.unlink(missing_ok=True)
             self._is_new = False
 
     def _file(self, path: Path) -> str:
