@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from d2vlm_pipeline.evaluation.studies import StudiesConfig
-from e2e.conftest import Project
+from e2e.conftest import PARAMETERS, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
 
@@ -77,8 +80,6 @@ def test_the_champion_answers_on_the_command_line(
 def test_a_file_that_is_no_video_ends_with_one_line(
     damaged_run: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, message: str
 ) -> None:
-    import re
-
     from d2vlm_pipeline.cli import main
 
     monkeypatch.chdir(damaged_run.root)
@@ -114,6 +115,44 @@ def test_a_second_run_from_an_empty_data_root_gives_the_same_bytes(damaged_run: 
     decision = damaged_run.report("promotion.json")
     assert not decision["moved"]
     assert decision["reason"]
+    _check_that_nothing_is_left_to_do(damaged_run)
+
+
+def _check_that_nothing_is_left_to_do(project: Project) -> None:
+    """What has just run need not run again; the champion alone is looked at beside the data."""
+    from mlflow.tracking import MlflowClient
+
+    from d2vlm_pipeline.orchestration.project import tracking_config
+
+    def said(*arguments: str) -> str:
+        from d2vlm_pipeline.orchestration.run_command import run
+
+        given = ",".join(f"{key}={value}" for key, value in _leaves(PARAMETERS))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(project.root)
+            result = CliRunner().invoke(run, ["--env", "smoke", "--params", given, *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert re.fullmatch(r"nothing to do: \d+ nodes are up to date; .*\n", said())
+    tracking = tracking_config(project.root, "smoke")
+    client = MlflowClient(tracking_uri=tracking.tracking_uri)
+    version = client.get_model_version_by_alias(tracking.model_name, "champion").version
+    client.delete_registered_model_alias(tracking.model_name, "champion")
+    try:
+        explained = said("--explain")
+    finally:
+        client.set_registered_model_alias(tracking.model_name, "champion", version)
+    assert explained.startswith("1 of ")
+    assert re.search(rf"promote_model +yes +champion: version {version} \(\w+\) → none", explained)
+
+
+def _leaves(values: dict[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{key}{name}.")
+        else:
+            yield f"{key}{name}", value
 
 
 def test_guards_have_written_data_docs_and_mlflow_holds_them(damaged_run: Project) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.framework.session import KedroSession
 from kedro.pipeline.node import Node
+from kedro.runner import SequentialRunner
 from mlflow.tracking import MlflowClient
 
+from d2vlm_pipeline.orchestration.hooks import RecordHooks
 from d2vlm_pipeline.orchestration.project import tracking_config
 from orchestration.staleness.conftest import Judge, Kedro
 from orchestration.staleness.test_decide import NODES, running
@@ -135,3 +141,22 @@ def test_a_record_is_small_and_readable(shop: Path) -> None:
     assert record["definition"]["parameters"]["sft.steps"] == 10
     assert record["definition"]["inputs"] == ["draft", "points", "params:sft"]
     assert set(record["outputs"]) == {"sft_model"}
+
+
+class InWorkers(SequentialRunner):
+    """Runs nodes with hooks that have travelled, as a runner with workers elsewhere does."""
+
+    def _run(
+        self, pipeline: Any, catalog: Any, hook_manager: Any = None, run_id: str | None = None
+    ) -> None:
+        (hooks,) = [hooks for hooks in hook_manager.get_plugins() if isinstance(hooks, RecordHooks)]
+        manager = _create_hook_manager()
+        manager.register(pickle.loads(pickle.dumps(hooks)))
+        super()._run(pipeline, catalog, manager, run_id)
+
+
+def test_hooks_that_have_travelled_keep_records(shop: Path, judge: Judge) -> None:
+    shutil.rmtree(shop / "data")
+    with KedroSession.create(project_path=shop) as session:
+        session.run(runner=InWorkers())
+    assert running(judge()) == []
