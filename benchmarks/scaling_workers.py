@@ -99,7 +99,7 @@ def _scoring() -> tuple[Any, Sequence[Any], Callable[[Any], int]]:
     said = BASELINES["chance"](samples, durations, config).predict(samples, durations)
     pairs = match_predictions(samples, said)
     # A split's name is part of the bootstrap's seed: every portion draws anew.
-    portions = [((f"split {number}", "tal"), pairs, {}) for number in range(SYSTEMS)]
+    portions: list[Any] = [((f"split {number}", "tal"), pairs, {}) for number in range(SYSTEMS)]
     return GroupScoring(config), portions, lambda _: len(samples)
 
 
