@@ -10,7 +10,7 @@ from kedro.framework.project import configure_project
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration.dvc.configuration import Configuration, Place, read_configuration
-from d2vlm_pipeline.orchestration.dvc.documents import stages_document
+from d2vlm_pipeline.orchestration.dvc.documents import params_document, stages_document
 from d2vlm_pipeline.orchestration.dvc.stages import Stage, stage_of, stages_of
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +52,7 @@ def test_all_that_the_main_job_persists_is_an_out_of_one_stage(stages: dict[str,
 def test_a_file_travels_with_its_marker_and_a_directory_with_its_manifest_inside(
     stages: dict[str, Stage],
 ) -> None:
-    assert stages["features"].outs == [
+    assert [path for path in stages["features"].outs if ".records" not in path] == [
         "data/04_feature/store",
         "data/08_reporting/.world_certificate.json.sha256",
         "data/08_reporting/world_certificate.json",
@@ -65,6 +65,12 @@ def test_what_is_in_flight_lies_outside_outs(stages: dict[str, Stage], folder: s
     assert not [path for path in outs if folder in path.parts]
     nothing_above = {path.name for path in outs}
     assert not nothing_above & {"data", "04_feature", "06_models", "07_model_output", "08_reporting"}
+
+
+def test_records_travel_with_what_they_are_about(stages: dict[str, Stage]) -> None:
+    outs = [Path(path).name for path in stages["sft"].outs if Path(path).parts[1] == ".records"]
+    assert outs == [".sft.train.json.sha256", "sft.train.json"], "what is handed on in memory has none"
+    assert "data/.records/judge_distance.json" in stages["evaluation"].outs
 
 
 def test_what_a_stage_reads_is_made_by_one_before_it(stages: dict[str, Stage]) -> None:
@@ -98,7 +104,16 @@ def test_parameters_are_the_keys_that_nodes_read(stages: dict[str, Stage]) -> No
     config = configuration()
     for stage in stages.values():
         inputs = config.pipelines[stage.name].inputs()
-        assert stage.params == sorted(name[7:] for name in inputs if name.startswith("params:"))
+        read = sorted(name[7:] for name in inputs if name.startswith("params:"))
+        assert stage.params == [key for key in read if key != "ray"]
+
+
+def test_what_changes_no_byte_is_not_noted(stages: dict[str, Stage]) -> None:
+    config = configuration(params={"compute": {"threads": 3}})
+    document = params_document(stages.values(), config, {})
+    assert document["compute"] == {"threads": 3}, "workers are the machine's"
+    assert "replay_dir" not in document["sft"] and document["sft"]["steps"] == 2200
+    assert document["decode_limits"] == {}
 
 
 def test_systems_that_are_asked_bring_their_outs_and_the_pipeline_that_trains_them() -> None:
@@ -118,10 +133,14 @@ def test_a_parameter_that_names_what_another_pipeline_makes_makes_it_a_stage() -
     assert "data/smollm2/align/06_models/aligned" in aligned["align"].outs
 
 
-def test_footage_that_people_bring_is_a_dependency(stages: dict[str, Stage]) -> None:
-    brought = {"source": "folder", "videos": "/media/kitchen", "annotations": "labels.jsonl"}
-    own = stage_of("ingestion", configuration(params={"data": brought}))
-    assert {"/media/kitchen", "labels.jsonl"} <= {*own.data}
+def test_what_people_bring_is_a_dependency(stages: dict[str, Stage]) -> None:
+    brought = {"source": "folder", "videos": "/media/kitchen.zip", "annotations": "a.zip::labels.jsonl"}
+    encoder = {"kind": "huggingface", "path": "/models/siglip"}
+    own = configuration(params={"data": brought, "encoder": encoder})
+    assert stage_of("ingestion", own).data == ["/media/kitchen.zip", "a.zip"]
+    assert "/models/siglip" in stage_of("features", own).data
+    hub = configuration(params={"encoder": {**encoder, "path": "google/siglip2"}})
+    assert stage_of("features", hub).data == stages["features"].data
     assert stages["ingestion"].data == []
 
 

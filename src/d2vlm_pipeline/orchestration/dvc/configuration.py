@@ -73,6 +73,7 @@ class Configuration:
         pipelines: all of them, by name.
         parameters: as nodes get them, before they become models.
         catalog: entries by name or pattern.
+        data_root: below the project.
     """
 
     root: Path
@@ -80,6 +81,7 @@ class Configuration:
     pipelines: "dict[str, Pipeline]"
     parameters: dict[str, Any]
     catalog: dict[str, Any]
+    data_root: str
 
     def typed(self, key: str) -> Any:
         """A parameter as the model that nodes get.
@@ -147,4 +149,5 @@ def read_configuration(place: Place, runtime_params: dict[str, Any] | None = Non
         pipelines=dict(project.pipelines),
         parameters=config["parameters"],
         catalog=config["catalog"],
+        data_root=config["globals"]["data_root"],
     )

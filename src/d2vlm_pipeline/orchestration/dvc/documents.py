@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from d2vlm_pipeline.orchestration.dvc.configuration import Configuration, Place
+from d2vlm_pipeline.orchestration.dvc.parameters import noted
 from d2vlm_pipeline.orchestration.dvc.stages import Stage
 
 CONF = "conf"
@@ -55,7 +56,7 @@ def stage_document(stage: Stage, place: Place) -> dict[str, Any]:
 def params_document(
     stages: Iterable[Stage], config: Configuration, said: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Content of params.yaml: every group that a stage reads, as it is resolved.
+    """Content of params.yaml: what stages read and results rest on, as it is resolved.
 
     Args:
         stages: the stages.
@@ -65,7 +66,8 @@ def params_document(
     stages = list(stages)
     groups = sorted({key.partition(".")[0] for stage in stages for key in stage.params})
     layout = {stage.name: stage.layout for stage in stages}
-    return {**{key: config.parameters[key] for key in groups}, _OURS: {"layout": layout, "conf": dict(said)}}
+    values = noted({key: config.parameters[key] for key in groups})
+    return {**values, _OURS: {"layout": layout, "conf": dict(said)}}
 
 
 def parameters_in(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from d2vlm_pipeline.orchestration.dvc.configuration import (
     read_configuration,
 )
 from d2vlm_pipeline.orchestration.dvc.documents import CONF, parameters_in, said_in, stage_document
+from d2vlm_pipeline.orchestration.dvc.parameters import difference, noted
 from d2vlm_pipeline.orchestration.dvc.stages import stage_of
 from d2vlm_pipeline.orchestration.dvc.sync import changes, read_document, said
 
@@ -48,8 +49,8 @@ def check_conf(place: Place, config: Configuration, document: dict[str, Any]) ->
         now.pop(OWN, None)
     if then == now:
         return
-    values = parameters_in(document)
-    known = {key: config.parameters[key] for key in values if key in config.parameters}
+    values = noted(parameters_in(document))
+    known = {key: value for key, value in noted(config.parameters).items() if key in values}
     first = next(changes(values, known), "parameters that no stage reads, or the catalog")
     raise UserError(
         f"{_short(place, place.params_file)}: conf/ has changed since it was written ({first}); "
@@ -72,26 +73,11 @@ def check_stage(place: Place, name: str, config: Configuration, document: dict[s
             f"{_short(place, place.stages_file)}: {name}.{change}; run `{place.command('sync')}`. An "
             "experiment cannot change what a stage reads and writes: set it in conf/ first"
         )
-    for key, value in parameters_in(document).items():
-        for change in changes(value, config.parameters[key]):
-            raise UserError(
-                f"{_short(place, place.params_file)}: {key}.{change}: what conf/ says can be changed here, "
-                "not removed"
-            )
-
-
-def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """What `other` says otherwise than `base`, as `--params` takes it."""
-    found: dict[str, Any] = {}
-    for key, value in other.items():
-        before = base.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            below = difference(before, value)
-            if below:
-                found[key] = below
-        elif value != before or key not in base:
-            found[key] = value
-    return found
+    values, resolved = noted(parameters_in(document)), noted(config.parameters)
+    for change in changes(values, {key: resolved.get(key) for key in values}):
+        raise UserError(
+            f"{_short(place, place.params_file)}: {change}: what conf/ says can be changed here, not removed"
+        )
 
 
 def _run(place: Place, name: str, given: dict[str, Any]) -> None:

@@ -11,7 +11,9 @@ from d2vlm_pipeline.artifacts import digest_json, marker_path
 from d2vlm_pipeline.artifacts.code import module_files
 from d2vlm_pipeline.orchestration.datasets import DirectoryDataset, PersistedDataset
 from d2vlm_pipeline.orchestration.dvc.configuration import Configuration
+from d2vlm_pipeline.orchestration.dvc.parameters import brought, noted
 from d2vlm_pipeline.orchestration.stages import STAGES, in_order
+from d2vlm_pipeline.orchestration.staleness.record import FOLDER, record_path
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
@@ -22,13 +24,8 @@ ACTS = frozenset({"promotion"})
 
 _PARAMS = "params:"
 
-# Parameters that name what people bring, by their group; of data only where a folder is its source.
-_BROUGHT = {
-    "data": ("videos", "annotations"),
-    "align_data": ("videos", "annotations"),
-    "start": ("directory",),
-    "answering": ("model",),
-}
+# What `source` of footage says of the demo world, whatever else stands beside it.
+_WORLD = "world"
 
 
 @dataclass(frozen=True)
@@ -81,20 +78,22 @@ def stage_of(name: str, config: Configuration) -> Stage:
     """
     pipeline = config.pipelines[name]
     params = sorted(key.removeprefix(_PARAMS) for key in pipeline.inputs() if key.startswith(_PARAMS))
+    values = {key: _value(config.parameters, key) for key in params}
     read = dict(_tracked((key for key in pipeline.inputs() if not key.startswith(_PARAMS)), config))
     written = dict(_tracked(pipeline.all_outputs(), config))
-    named = dict(_named_by_parameters(params, {*read, *written}, config))
+    named = dict(_named_by_parameters(values, {*read, *written}, config))
     entries = {key: config.entry(key) or {} for key in sorted({*read, *written})}
     # What the catalog tells DVC of a dataset: that it holds figures, or axes of a plot.
     told = {dataset.path.as_posix(): dataset.metadata.get("dvc") for dataset in written.values()}
     metrics = [path for path, what in told.items() if what == "metrics"]
+    outs = [path for dataset in written.values() for path in _paths(dataset)]
     data = [path for dataset in (read | named).values() for path in _paths(dataset)]
     return Stage(
         name=name,
-        data=sorted({*data, *_brought(params, named, config)}),
+        data=sorted({*data, *_brought(values, (dataset.path for dataset in named.values()))}),
         code=sorted({*_code(name, pipeline, entries, read, config), *_suites(entries)}),
-        params=params,
-        outs=sorted({path for dataset in written.values() for path in _paths(dataset)} - {*metrics}),
+        params=[key for key in params if noted({key: values[key]})],
+        outs=sorted({*outs, *_records(pipeline, config)} - {*metrics}),
         metrics=metrics,
         plots={path: what for path, what in told.items() if isinstance(what, dict)},
         layout=digest_json({key: _without(entry, "metadata") for key, entry in entries.items()}),
@@ -121,28 +120,25 @@ def _is_asked_for(dataset: PersistedDataset, config: Configuration) -> bool:
 
 
 def _named_by_parameters(
-    params: Iterable[str], known: set[str], config: Configuration
+    values: dict[str, Any], known: set[str], config: Configuration
 ) -> Iterator[tuple[str, PersistedDataset]]:
     """Datasets of other pipelines whose path is the value of a parameter: `start.directory` is such a one."""
-    values = set(_leaves([_value(config.parameters, key) for key in params]))
+    texts = set(_leaves(values))
     for name in config.catalog:
         dataset = None if name in known or "{" in name else config.dataset(name)
-        if dataset is not None and dataset.path.as_posix() in values:
+        if dataset is not None and dataset.path.as_posix() in texts:
             yield name, dataset
 
 
-def _brought(
-    params: Iterable[str], named: dict[str, PersistedDataset], config: Configuration
-) -> Iterator[str]:
-    made = {dataset.path.as_posix() for dataset in named.values()}
-    for group in sorted(_BROUGHT.keys() & set(params)):
-        values = config.parameters[group] or {}
-        if values.get("source") == "world":
-            continue
-        for key in _BROUGHT[group]:
-            path = values.get(key)
-            if path is not None and path not in made:
-                yield path
+def _brought(values: dict[str, Any], made: Iterable[Path]) -> set[str]:
+    """What people bring and parameters name: footage, annotations, models."""
+    asked = {key: value for key, value in values.items() if not _is_world(value)}
+    found = {path for key, value in asked.items() for path in brought(key, value)}
+    return found - {path.as_posix() for path in made}
+
+
+def _is_world(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("source") == _WORLD
 
 
 def _code(
@@ -169,6 +165,21 @@ def _suites(entries: dict[str, dict[str, Any]]) -> Iterator[str]:
         suite = entry.get("validator", {}).get("options", {}).get("suite", {})
         if "filepath" in suite:
             yield suite["filepath"]
+
+
+def _records(pipeline: Pipeline, config: Configuration) -> list[str]:
+    """By what `kedro run` knows that a node is fresh: with them, a clone that pulled has nothing to run.
+
+    A node leaves one unless all that it makes is handed on in memory.
+    """
+    folder = Path(config.data_root, FOLDER)
+    kept = [
+        node
+        for node in pipeline.nodes
+        if not node.outputs or any(config.entry(name) is not None for name in node.outputs)
+    ]
+    places = [record_path(folder, node.name) for node in kept]
+    return [path.as_posix() for place in places for path in (place, marker_path(place))]
 
 
 def _paths(dataset: PersistedDataset) -> list[str]:

@@ -18,6 +18,7 @@ from d2vlm_pipeline.orchestration.dvc.configuration import (
     read_configuration,
 )
 from d2vlm_pipeline.orchestration.dvc.documents import params_document, rendered, stages_document
+from d2vlm_pipeline.orchestration.dvc.parameters import noted
 from d2vlm_pipeline.orchestration.dvc.stages import stages_of
 
 _MOST_LINES = 12
@@ -92,7 +93,7 @@ def _wanted(place: Place) -> dict[Path, dict[str, Any]]:
 
 
 def _digest(config: Configuration) -> str:
-    return digest_json({"parameters": config.parameters, "catalog": config.catalog})
+    return digest_json({"parameters": noted(config.parameters), "catalog": config.catalog})
 
 
 def _write_text(path: Path, text: str) -> None:

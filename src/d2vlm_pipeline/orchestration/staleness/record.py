@@ -80,12 +80,12 @@ class Record(StrictModel):
     def save(self, folder: Path) -> None:
         """Write it, whole."""
         text = canonical_json(self.model_dump(mode="json", by_alias=True))
-        write_text_atomic(_place(folder, self.node), text + "\n")
+        write_text_atomic(record_path(folder, self.node), text + "\n")
 
 
 def find_record(folder: Path, node: str) -> Record | None:
     """The record of a node; None where there is none, or none that is whole and readable."""
-    place = _place(folder, node)
+    place = record_path(folder, node)
     if not place.is_file():
         return None
     try:
@@ -100,7 +100,8 @@ def making(definition: Definition, surroundings: Surroundings) -> str:
     return digest_json({"definition": definition, "surroundings": surroundings})
 
 
-def _place(folder: Path, node: str) -> Path:
+def record_path(folder: Path, node: str) -> Path:
+    """Where the record of a node lies, in the folder of all of them."""
     # A node without a name is called by its function and datasets.
     name = node if _NAME.fullmatch(node) else digest_bytes(node.encode())[:16]
     return folder / f"{name}.json"
