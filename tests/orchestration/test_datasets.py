@@ -300,3 +300,23 @@ def test_an_interrupted_save_is_taken_up_where_it_was(tmp_path: Path) -> None:
     assert (first.computed, second.computed) == ([0, 1], [2, 3])
     assert dataset.load() == [Point(x=x) for x in range(4)]
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["journal"]
+
+
+def test_paths_in_records_move_with_the_data(tmp_path: Path) -> None:
+    """A clone that has pulled the data has its own videos, not the other's."""
+    from d2vlm_pipeline.video import VideoRow
+
+    def dataset(root: Path) -> JsonLinesDataset:
+        place = str(root / "data/02_intermediate/videos.jsonl")
+        return JsonLinesDataset(filepath=place, records="d2vlm_pipeline.video.VideoRow", place="path")
+
+    def row(path: Path) -> VideoRow:
+        return VideoRow(video=path.name, path=path.as_posix(), status="ok")
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    own, elsewhere = here / "data/01_raw/world/a.mp4", tmp_path / "kitchen/b.mp4"
+    dataset(here).save([row(own), row(elsewhere)])
+    assert dataset(here).load() == [row(own), row(elsewhere)]
+    here.rename(there)
+    assert dataset(there).load() == [row(there / "data/01_raw/world/a.mp4"), row(elsewhere)]
+    assert '"path":"01_raw/world/a.mp4"' in dataset(there).path.read_text().splitlines()[0]

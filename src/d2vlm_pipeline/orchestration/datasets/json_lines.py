@@ -1,6 +1,6 @@
 """Records as JSON lines, typed by a Pydantic model."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class JsonLinesDataset(PersistedDataset):
         filepath: str,
         records: str,
         journal: str | None = None,
+        place: str | None = None,
         raw: bool = False,
         optional: bool = False,
         metadata: dict[str, Any] | None = None,
@@ -39,6 +40,8 @@ class JsonLinesDataset(PersistedDataset):
             records: Dotted path of the Pydantic model of one line.
             journal: Name of a folder beside the file, in which records that are `Resumable` outlive a save
                 that was interrupted: what is there is not computed again.
+            place: Field of the records that is a path. Below the folder above the file's own it is written as
+                seen from there, and loaded as an absolute path: data may move, and a clone has its own.
             raw: See `PersistedDataset`.
             optional: See `PersistedDataset`.
             metadata: See `PersistedDataset`.
@@ -50,12 +53,14 @@ class JsonLinesDataset(PersistedDataset):
         require_module(records)
         self._records = records
         self._journal = journal
+        self._place = place
 
     def _read(self) -> list[BaseModel] | Path:
         if self._raw:
             return self._path
         with collector_paused():
-            return [record for _, record in read_jsonl(self._path, import_object(self._records))]
+            records = [record for _, record in read_jsonl(self._path, import_object(self._records))]
+            return [self._placed(record, self._here) for record in records]
 
     def _write(self, data: Iterable[BaseModel]) -> None:
         model = import_object(self._records)
@@ -65,7 +70,23 @@ class JsonLinesDataset(PersistedDataset):
             for record in data:
                 if not isinstance(record, model):
                     raise DatasetError(f"{self._path}: expected {self._records}, got {type(record).__name__}")
-                stream.write(dump_jsonl([record]))
+                stream.write(dump_jsonl([self._placed(record, self._portable)]))
+
+    def _placed(self, record: BaseModel, to: Callable[[str], str]) -> BaseModel:
+        if self._place is None:
+            return record
+        return record.model_copy(update={self._place: to(getattr(record, self._place))})
+
+    def _here(self, path: str) -> str:
+        return (self._root / path).as_posix()
+
+    def _portable(self, path: str) -> str:
+        whole = Path(path).absolute()
+        return (whole.relative_to(self._root) if whole.is_relative_to(self._root) else whole).as_posix()
+
+    @property
+    def _root(self) -> Path:
+        return self._path.absolute().parents[1]
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "records": self._records, "journal": self._journal}
