@@ -1,10 +1,14 @@
 """`kedro run` as people type it: what they can mend ends in one line, what is a bug keeps its traceback."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+
+from d2vlm_pipeline.artifacts import Interrupted
+from d2vlm_pipeline.orchestration import run_command
 
 KedroRun = Callable[..., Result]
 
@@ -34,6 +38,16 @@ def test_a_missing_input_ends_the_run_with_one_line(kedro_run: KedroRun, option:
 def test_a_user_error_in_lazily_saved_data_is_one_line(kedro_run: KedroRun) -> None:
     result = kedro_run("--pipelines", "ingestion", "--params", "points.bad_row=1")
     assert (result.exit_code, last_line(result)) == (2, "points.csv:1: no such point; drop the row")
+
+
+def test_a_signal_ends_the_run_with_its_number(kedro_run: KedroRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**options: object) -> None:
+        raise Interrupted("sft: stopped by SIGUSR2 behind step 3", signal.SIGUSR2)
+
+    monkeypatch.setattr(run_command.kedro_run, "callback", interrupted)
+    result = kedro_run("--pipelines", "ingestion")
+    assert (result.exit_code, last_line(result)) == (140, "sft: stopped by SIGUSR2 behind step 3")
+    assert "Traceback" not in result.output
 
 
 def test_other_errors_keep_their_traceback(project: Path, kedro_run: KedroRun) -> None:

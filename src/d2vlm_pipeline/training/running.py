@@ -94,7 +94,8 @@ def run(
         )
     new_tokens = evidence_token_ids(bundle.tokenizer)
     rescue = None
-    if config.replay_dir is not None:
+    # Partitioned weights (ZeRO-3) lie in no one worker: the error alone remains of a step that goes wrong.
+    if config.replay_dir is not None and config.sharding.zero_stage < 3:
         folder = Path(config.replay_dir)
         rescue = Rescue(folder, phase, model, reference, config, new_tokens, compute)
     progress = host.following(progress_of(phase, bundle, config, examples, host.workers))
