@@ -112,6 +112,7 @@ def measure_nodes(nodes: int, repetitions: int) -> dict[str, float]:
                 run()
         found.update({key: median(each[key] for each in runs) / per for key in runs[0]})
 
+    run_nodes(SequentialRunner(), chain(1))  # imports what Kedro's datasets need
     repeated("node_sequential", lambda: run_nodes(SequentialRunner(), chain(nodes)), nodes)
     repeated("busy_sequential", lambda: run_nodes(SequentialRunner(), independent(BUSY)), 1)
     ray = ray_session(RaySettings(object_store_mb=100))

@@ -11,16 +11,15 @@ JOB = """
 import os
 import ray
 from d2vlm_pipeline.orchestration.ray_session import ray_session, test_cluster
-from d2vlm_pipeline.orchestration.ray_settings import RaySettings
+from d2vlm_pipeline.orchestration.ray_settings import TEST_CLUSTER, RaySettings
 
-with test_cluster() as cluster:
-    two = cluster.address
-    with ray_session(RaySettings(address=two)):
-        assert [machine["Resources"]["CPU"] for machine in ray.nodes()] == [2, 2]
-        with ray_session(RaySettings(address="nowhere:1")):  # joins what runs here
-            assert ray.get_runtime_context().gcs_address == two
-    with ray_session(RaySettings(object_store_mb=100)):  # its own, though there is one that it could find
-        assert ray.get_runtime_context().gcs_address != two and len(ray.nodes()) == 1
+with ray_session(RaySettings(address=TEST_CLUSTER)):
+    assert [machine["Resources"]["CPU"] for machine in ray.nodes()] == [2, 2]
+    two = ray.get_runtime_context().gcs_address
+    with ray_session(RaySettings(address="nowhere:1")):  # joins what runs here
+        assert ray.get_runtime_context().gcs_address == two
+with test_cluster() as cluster, ray_session(RaySettings(object_store_mb=100)):  # could find that one
+    assert ray.get_runtime_context().gcs_address != cluster.address and len(ray.nodes()) == 1
 assert not ray.is_initialized() and "RAY_TMPDIR" not in os.environ
 """
 
