@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.framework.session import KedroSession
@@ -193,6 +194,14 @@ def test_a_whole_run_is_the_same_in_mlflow_too(project: Path, capsys: pytest.Cap
     assert params[0] == params[1] and params[0]["points.count"] == "3"
     assert metrics[0] == metrics[1]
     assert "evaluation" in summaries[1] and summaries[0] == summaries[1], "seconds of every pipeline"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here", "project")
+def test_what_ran_on_ray_is_up_to_date_afterwards(kedro_run: Callable[..., Result]) -> None:
+    first = kedro_run("--runner", "d2vlm_pipeline.orchestration.RayRunner")
+    assert first.exit_code == 0, first.output
+    assert "nothing to do" in kedro_run().output
 
 
 def refuse(count: int) -> Iterator[Point]:
