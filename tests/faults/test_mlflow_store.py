@@ -75,7 +75,6 @@ def locked(database: Path) -> Iterator[None]:
         connection.close()
 
 
-@pytest.mark.ci_sample
 @pytest.mark.parametrize("moment", ["before the first node", "probe_videos"])
 def test_while_the_database_is_locked_a_run_waits_and_says_so(place: Place, moment: str) -> None:
     place.clear()

@@ -2,6 +2,7 @@
 
 from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
 from d2vlm_pipeline.tracking.config import TrackingConfig
+from d2vlm_pipeline.tracking.database import make_database
 from d2vlm_pipeline.tracking.live import CurveTarget, LiveCurve, curve_target, show_curves
 from d2vlm_pipeline.tracking.log import (
     flatten_scores,
@@ -33,6 +34,7 @@ __all__ = [
     "log_scores",
     "log_settings",
     "log_studies",
+    "make_database",
     "metric_key",
     "open_run",
     "show_curves",

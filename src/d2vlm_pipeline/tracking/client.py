@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.tracking.config import TrackingConfig
+from d2vlm_pipeline.tracking.database import make_database
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -29,7 +30,7 @@ def tracking_client(config: TrackingConfig) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
     if config.database is not None:
-        config.database.parent.mkdir(parents=True, exist_ok=True)
+        make_database(config.database)
     # The registry is named too: otherwise a registry URI set elsewhere in the process would win.
     return MlflowClient(tracking_uri=config.tracking_uri, registry_uri=config.tracking_uri)
 

@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
 from d2vlm_pipeline.orchestration.project import SQLITE, anchored
-from d2vlm_pipeline.tracking import wait_for_locks
+from d2vlm_pipeline.tracking import make_database, wait_for_locks
 
 _PARAMS = "params:"
 _LONGEST_VALUE = 6000
@@ -25,14 +25,14 @@ class MlflowRunHooks:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Anchor the store at the project folder, make its directory, which SQLite does not; be patient."""
+        """Anchor the store at the project folder, make it where it is missing, be patient."""
         # Its import sets INFO, over conf/logging.yml: lines on its own inner workings before every run.
         logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
         conf = anchored(context.config_loader["mlflow"], Path(context.project_path))
         uri = conf["server"]["mlflow_tracking_uri"]
         if uri.startswith(SQLITE):
-            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
             wait_for_locks(context.config_loader["globals"]["mlflow_patience_s"])
+            make_database(Path(uri.removeprefix(SQLITE)))
         context.config_loader["mlflow"] = conf
 
     @hook_impl(trylast=True)
