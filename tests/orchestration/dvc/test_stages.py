@@ -11,6 +11,7 @@ from kedro.framework.project import configure_project
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration.dvc.configuration import Configuration, Place, read_configuration
 from d2vlm_pipeline.orchestration.dvc.documents import params_document, stages_document
+from d2vlm_pipeline.orchestration.dvc.parameters import brought
 from d2vlm_pipeline.orchestration.dvc.stages import Stage, stage_of, stages_of
 
 ROOT = Path(__file__).parents[3]
@@ -134,14 +135,19 @@ def test_a_parameter_that_names_what_another_pipeline_makes_makes_it_a_stage() -
 
 
 def test_what_people_bring_is_a_dependency(stages: dict[str, Stage]) -> None:
-    brought = {"source": "folder", "videos": "/media/kitchen.zip", "annotations": "a.zip::labels.jsonl"}
+    footage = {"source": "folder", "videos": "/media/kitchen.zip", "annotations": "a.zip::labels.jsonl"}
     encoder = {"kind": "huggingface", "path": "/models/siglip"}
-    own = configuration(params={"data": brought, "encoder": encoder})
+    own = configuration(params={"data": footage, "encoder": encoder})
     assert stage_of("ingestion", own).data == ["/media/kitchen.zip", "a.zip"]
     assert "/models/siglip" in stage_of("features", own).data
     hub = configuration(params={"encoder": {**encoder, "path": "google/siglip2"}})
     assert stage_of("features", hub).data == stages["features"].data
     assert stages["ingestion"].data == []
+
+
+@pytest.mark.parametrize("given", [["a.json", "b.json"], {"train": "a.json", "test-iid": "b.json"}])
+def test_every_file_of_several_is_one(given: Any) -> None:
+    assert sorted(brought("data", {"annotations": given, "question": "c.json"})) == ["a.json", "b.json"]
 
 
 def test_the_layout_changes_with_the_catalog_but_not_with_what_people_read_of_it(

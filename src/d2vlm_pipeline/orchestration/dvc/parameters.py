@@ -63,5 +63,8 @@ def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, below in value.items():
             yield from _texts(f"{key}.{name}", below)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(key, item)
     elif isinstance(value, str):
         yield key, value
