@@ -74,7 +74,8 @@ class Code:
 
     def __init__(self) -> None:
         """Follow the files of this package, and of the one that Kedro runs."""
-        self._trees = {name: CodeTree(name) for name in sorted({PACKAGE, str(project.PACKAGE_NAME)})}
+        names = sorted({PACKAGE, project.PACKAGE_NAME or PACKAGE})
+        self._trees = {name: CodeTree(name) for name in names}
 
     def of(self, dotted: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
         """Files behind names of modules, or of what they define, by digest; packages by version."""
