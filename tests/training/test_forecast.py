@@ -24,10 +24,10 @@ from d2vlm_pipeline.training.blueprint import draw_blueprint
 from d2vlm_pipeline.training.config import FrozenTuning, FullTuning, LoraTuning
 from d2vlm_pipeline.training.forecast import (
     AUTOCAST,
-    BFLOAT16,
     FLOAT32,
     Memory,
     Parameters,
+    Precision,
     forecast,
     step_bytes,
     strategies,
@@ -199,6 +199,10 @@ def test_a_projector_that_reads_the_question_keeps_what_was_foretold(frames: int
 
 KEPT = Activations(prefix=3_000_000_000, branches=1_000_000_000, logits=500_000_000)
 PARAMETERS = Parameters(frozen=3_000_000_000, trained=1_000_000_000, largest=100_000_000)
+
+
+# In half precision, with a float32 copy among the optimiser's states: K = 12 of the ZeRO paper.
+BFLOAT16 = Precision(frozen=2, trained=2, gradient=2, optimiser=12, compute=2)
 
 
 def memory(stage: int = 0, gpus: int = 4, offload: str = "none", accumulation: int = 8) -> Memory:

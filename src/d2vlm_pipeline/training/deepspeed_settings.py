@@ -30,7 +30,7 @@ def deepspeed_settings(config: TrainConfig, workers: int) -> dict[str, Any]:
         "prescale_gradients": False,
         "fp16": {"enabled": False},
         "bf16": {"enabled": False},
-        "torch_autocast": _autocast(config),
+        "torch_autocast": {"enabled": False},  # the step's own
         "optimizer": {
             "type": "AdamW",
             "params": {
@@ -76,13 +76,6 @@ def _values(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
             yield from _values(value, key)
         else:
             yield key, value
-
-
-def _autocast(config: TrainConfig) -> dict[str, Any]:
-    """Under ZeRO-3 linear maps are gathered as the products read them: a copy of each would be kept else."""
-    if config.precision == "float32" or config.sharding.zero_stage < 3:
-        return {"enabled": False}
-    return {"enabled": True, "dtype": "bfloat16", "lower_precision_safe_modules": ["torch.nn.Linear"]}
 
 
 def _zero(sharding: ShardingConfig) -> dict[str, Any]:

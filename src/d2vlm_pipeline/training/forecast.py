@@ -7,7 +7,7 @@ is counted in `activations`. Allocator and driver are margins, not formulas.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from d2vlm_pipeline.training.activations import Activations
 from d2vlm_pipeline.training.sharding import Spread
@@ -38,21 +38,29 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Precision:
-    """Bytes of a frozen weight, of one that trains, of its gradient, its optimiser's states and a number."""
+    """Bytes of a frozen weight, of one that trains, of its gradient, its optimiser's states and a number.
+
+    ``copied`` are bytes of a copy of what trains that products read, kept for the backward pass: whole, even
+    where weights are partitioned.
+    """
 
     frozen: int
     trained: int
     gradient: int
     optimiser: int
     compute: int
+    copied: int = 0
 
 
 # AdamW keeps two moments in float32.
 FLOAT32 = Precision(frozen=4, trained=4, gradient=4, optimiser=8, compute=4)
-# The loop of this package: what trains is held in float32, and copied to half precision for a pass.
-AUTOCAST = Precision(frozen=2, trained=4 + 2, gradient=4, optimiser=8, compute=2)
-# DeepSpeed: in half precision, with a float32 copy among the optimiser's states (K = 12 of the ZeRO paper).
-BFLOAT16 = Precision(frozen=2, trained=2, gradient=2, optimiser=12, compute=2)
+# What trains is held in float32, and copied to half precision for a pass.
+AUTOCAST = Precision(frozen=2, trained=4, gradient=4, optimiser=8, compute=2, copied=2)
+
+
+def partitioned(precision: Precision) -> Precision:
+    """The same under DeepSpeed, which has a float32 copy of what trains among the optimiser's states."""
+    return replace(precision, optimiser=precision.optimiser + 4)
 
 
 @dataclass(frozen=True)
@@ -86,13 +94,14 @@ def forecast(
     weights = precision.frozen * parameters.frozen + precision.trained * parameters.trained
     gradient = precision.gradient * parameters.trained
     held = 0.0 if is_offloaded else gradient / (gpus if stage >= 2 else 1)
-    if stage < 2 and accumulation == 1:
-        held = 0.0  # what the pass leaves is the gradient
+    if stage < 2 and accumulation == 1 and (stage == 1 or gpus == 1):
+        held = 0.0  # what the pass leaves is the gradient; DDP has buckets of that size at all times
     optimiser = precision.optimiser * parameters.trained / (gpus if stage >= 1 else 1)
     buffers = _buffers(parameters, spread, precision)
     step = step_bytes(kept, gradient, _update_bytes(parameters, spread))
     fixed = Memory(
-        weights=0.0 if sharding.offload == "weights" else weights / (gpus if stage >= 3 else 1),
+        weights=precision.copied * parameters.trained
+        + (0.0 if sharding.offload == "weights" else weights / (gpus if stage >= 3 else 1)),
         gradients=held,
         optimiser=0.0 if is_offloaded else optimiser,
         buffers=buffers,
@@ -124,8 +133,7 @@ def _buffers(parameters: Parameters, spread: Spread, precision: Precision) -> fl
     """What messages between GPUs are put together in, and under ZeRO-3 the weights that lie gathered."""
     sharding = spread.sharding
     if sharding.zero_stage == 0:
-        # DDP: buckets as large as the gradients beside them.
-        return precision.gradient * parameters.trained if spread.workers > 1 else 0.0
+        return 0.0  # DDP: gradients lie in their buckets
     held = _OVERLAPPED if sharding.overlap_communication else 1.0
     buffers = 2 * held * sharding.bucket_parameters * precision.gradient
     if sharding.zero_stage == 3:

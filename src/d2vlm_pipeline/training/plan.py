@@ -14,7 +14,7 @@ from d2vlm_pipeline.training.activations import PassShape, QFormer, activations,
 from d2vlm_pipeline.training.blueprint import Blueprint, draw_blueprint
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
-from d2vlm_pipeline.training.forecast import AUTOCAST, BFLOAT16, FLOAT32, Memory, forecast, strategies
+from d2vlm_pipeline.training.forecast import AUTOCAST, FLOAT32, Memory, forecast, partitioned, strategies
 from d2vlm_pipeline.training.frames import FrameFeatures, frame_features
 from d2vlm_pipeline.training.sharding import Spread
 from d2vlm_pipeline.training.workers import TrainWorkers
@@ -138,9 +138,9 @@ def _plan_phase(
 def _memory(
     counted: Blueprint, shape: PassShape, config: TrainConfig, spread: Spread, accumulation: int
 ) -> Memory:
-    precision = FLOAT32
-    if config.precision != "float32":
-        precision = AUTOCAST if spread.sharding.zero_stage == 0 else BFLOAT16
+    precision = FLOAT32 if config.precision == "float32" else AUTOCAST
+    if spread.sharding.zero_stage > 0:
+        precision = partitioned(precision)
     kept = activations(counted.decoder, shape, precision.compute)
     return forecast(counted.parameters, kept, spread, precision, accumulation)
 
