@@ -29,6 +29,7 @@ from d2vlm_pipeline.training.forecast import (
     Parameters,
     Precision,
     forecast,
+    partitioned,
     step_bytes,
     strategies,
 )
@@ -239,7 +240,22 @@ def test_no_stage_partitions_gradients_that_still_wait_for_the_prefix() -> None:
 
 
 def test_one_pass_per_step_keeps_no_gradients_beside_those_it_makes() -> None:
-    assert memory(0, accumulation=1).gradients == 0 < memory(0, accumulation=2).gradients
+    assert memory(0, gpus=1, accumulation=1).gradients == 0 < memory(0, gpus=1, accumulation=2).gradients
+
+
+def test_gradients_of_ddp_lie_in_its_buckets_at_all_times() -> None:
+    once, twice = (memory(0, accumulation=passes) for passes in (1, 2))
+    assert once.gradients == twice.gradients == BFLOAT16.gradient * PARAMETERS.trained
+    assert once.buffers == 0
+
+
+def test_copies_in_half_precision_are_whole_wherever_weights_are_partitioned() -> None:
+    def weights(precision: Precision) -> float:
+        sharding = ShardingConfig(zero_stage=3)
+        return forecast(PARAMETERS, KEPT, Spread(4, sharding), partitioned(precision), 8).weights
+
+    frozen = (FLOAT32.frozen - AUTOCAST.frozen) * PARAMETERS.frozen / 4
+    assert weights(AUTOCAST) == weights(FLOAT32) - frozen + 2 * PARAMETERS.trained
 
 
 @pytest.mark.parametrize("larger", ["clips", "prefix", "questions", "branch", "supervised"])
