@@ -17,6 +17,7 @@ from d2vlm_pipeline.timeline import PreferencePair, Sample
 from d2vlm_pipeline.training.align import caption_clip
 from d2vlm_pipeline.training.config import OptimConfig, TrainConfig
 from d2vlm_pipeline.training.curve import Curve
+from d2vlm_pipeline.training.host import Host
 from d2vlm_pipeline.training.phases import train_align, train_fpo, train_sft
 from model import tiny
 
@@ -110,6 +111,13 @@ def test_checkpointing_learns_the_same(clips: StoredClips) -> None:
         for on in (False, True)
     )
     assert checkpointing == [pytest.approx(point, rel=1e-5) for point in plain]
+
+
+def test_a_curve_is_told_point_by_point_as_it_grows(clips: StoredClips) -> None:
+    told: list[Any] = []
+    trained = train_sft(start(), samples(), clips, config(steps=12), Host(on_point=told.append))
+    assert [point["step"] for point in told] == [5.0, 10.0, 12.0]
+    assert told == trained.curve.points
 
 
 def test_the_model_to_start_from_stays_what_it_was(clips: StoredClips) -> None:

@@ -10,17 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2vlm_pipeline.artifacts import Interrupted, UserError
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RaySettings
 from d2vlm_pipeline.tracking import CurveTarget
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.distributed.handover import load_trained
 from d2vlm_pipeline.training.distributed.stopping import passing_on_signals
-from d2vlm_pipeline.training.distributed.worker import TRAINED, Job, work
+from d2vlm_pipeline.training.distributed.worker import TRAINED, Job, refusal_in, work
 from d2vlm_pipeline.training.workers import TrainWorkers
 
 if TYPE_CHECKING:
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
     from d2vlm_pipeline.model.bundle import ModelBundle
     from d2vlm_pipeline.training.distributed.launch import Phase
     from d2vlm_pipeline.training.running import Trained
@@ -63,7 +65,8 @@ def _folder_of(name: str, train: TrainWorkers) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        # Workers on their way out may still write; the next run removes what they leave.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fit(name: str, job: Job, train: TrainWorkers) -> None:
@@ -79,7 +82,7 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> None:
     from ray.train.v2.api.exceptions import WorkerGroupError
 
     trainer = TorchTrainer(
-        work,  # type: ignore[arg-type]  # what it returns comes back as `return_value`
+        work,
         # By reference: the configuration itself is copied to whoever takes part, the controller too.
         train_loop_config={"job": ray.put(job)},
         scaling_config=_scaling(train),
@@ -92,21 +95,30 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> None:
         ),
     )
     try:
-        result = trainer.fit()
+        trainer.fit()
     except WorkerGroupError as error:
-        lost = [rank for rank, failure in sorted(error.worker_failures.items()) if _is_loss(failure)]
-        if not lost:
+        told = _told(name, job, train, error)
+        if told is None:
             raise
-        ranks = ", ".join(map(str, lost))
-        raise UserError(
-            f"{name}: lost training workers (rank {ranks}) more than {train.max_failures} times, perhaps for "
-            "want of memory; run it again to go on from its last checkpoint, or raise train.max_failures"
-        ) from error
-    returned: dict[str, Any] = result.return_value  # type: ignore[attr-defined]  # of its newer Result
-    if returned.get("signal") is not None:
-        raise Interrupted(returned["refused"], returned["signal"])
-    if "refused" in returned:
-        raise UserError(returned["refused"])
+        raise told from error
+    if (refusal := refusal_in(job.folder)) is not None:
+        raise refusal
+
+
+def _told(name: str, job: Job, train: TrainWorkers, error: WorkerGroupError) -> UserError | None:
+    """What a person can mend of a group that failed; None where nobody can."""
+    failures = sorted(error.worker_failures.items())
+    said = [failure for _, failure in failures if isinstance(failure, UserError)]
+    if told := refusal_in(job.folder) or next(iter(said), None):
+        return told
+    lost = [rank for rank, failure in failures if _is_loss(failure)]
+    if not lost:
+        return None
+    return UserError(
+        f"{name}: lost training workers (rank {', '.join(map(str, lost))}) more than {train.max_failures} "
+        "times, perhaps for want of memory; run it again to go on from its last checkpoint, or raise "
+        "train.max_failures"
+    )
 
 
 def _scaling(train: TrainWorkers) -> Any:

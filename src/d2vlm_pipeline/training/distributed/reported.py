@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,9 @@ class ReportedPlace:
         path = self.place.publish(engine, step, points, write)
         pointer = None
         if engine.rank == 0:
-            home = self.folder / f"reported-{step:08d}"
-            home.mkdir(exist_ok=True)  # there already where a run that was lost behind it came this far
+            # Of its own: workers that went back behind a step report it again, and Ray removes the first.
+            home = self.folder / f"reported-{step:08d}-{time.time_ns()}"
+            home.mkdir()
             (home / _POINTER).write_text(json.dumps({"checkpoint": path}))
             pointer = Checkpoint.from_directory(home)
         mode = CheckpointUploadMode.NO_UPLOAD

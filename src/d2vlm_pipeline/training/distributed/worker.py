@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2vlm_pipeline.artifacts import Interrupted, UserError
+from d2vlm_pipeline.artifacts import Interrupted, UserError, write_text_atomic
 from d2vlm_pipeline.tracking import CurveTarget, LiveCurve
 from d2vlm_pipeline.training.distributed.handover import save_trained
 from d2vlm_pipeline.training.distributed.reported import ReportedPlace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TRAINED = "trained"
 """Folder of what worker 0 hands back, below the run's."""
+_REFUSED = "refused.json"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Job:
     curve: CurveTarget | None
 
 
-def work(given: dict[str, Any]) -> dict[str, Any]:
-    """The train function of Ray Train; says under `refused` what a person can mend, and why it stopped.
+def work(given: dict[str, Any]) -> None:
+    """The train function of Ray Train; what a person can mend is left in the run's folder.
 
     Raised, it would count as a failure, and the workers would be started again for nothing.
     """
@@ -54,13 +56,32 @@ def work(given: dict[str, Any]) -> dict[str, Any]:
 
     job: Job = ray.get(given["job"])
     context = get_context()
+    if refusal_in(job.folder) is not None:
+        return  # started again since others did not hear of it in time
     try:
         _train(job, context.get_world_rank(), context.get_world_size())
     except UserError as error:
+        if not job.folder.is_dir():
+            raise
+        refuse(job.folder, error)
         _let_others_go()
-        signal = error.signal_number if isinstance(error, Interrupted) else None
-        return {"refused": str(error), "signal": signal}
-    return {}
+
+
+def refuse(folder: Path, error: UserError) -> None:
+    """Leave what a person can mend for the run to say."""
+    signal = error.signal_number if isinstance(error, Interrupted) else None
+    write_text_atomic(folder / _REFUSED, json.dumps({"message": str(error), "signal": signal}))
+
+
+def refusal_in(folder: Path) -> UserError | None:
+    """What a worker has refused to do, or why it stopped; None where all went to their end."""
+    path = folder / _REFUSED
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["signal"] is not None:
+        return Interrupted(found["message"], found["signal"])
+    return UserError(found["message"])
 
 
 def _train(job: Job, rank: int, workers: int) -> None:
