@@ -282,7 +282,7 @@ def test_commands_that_are_shown_exist() -> None:
             assert isinstance(group, click.Group), command
             group.commands[rest[0]].make_context(rest[0], rest[1:])
         elif first == "run":
-            from kedro.framework.cli.project import run
+            from d2vlm_pipeline.orchestration.run_command import run
 
             given = run.make_context("run", [*rest]).params
             assert (given["env"] or "base") in (*ENVIRONMENTS, "mine"), command
