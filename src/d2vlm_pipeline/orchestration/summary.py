@@ -73,7 +73,7 @@ def _facts(summary: Summary) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row("peak memory", f"{summary.peak_bytes / 1e9:.2f} GB (process tree)")
     if summary.up_to_date:
-        grid.add_row("up to date", f"{summary.up_to_date} more nodes did not run (`--explain` says why)")
+        grid.add_row("up to date", f"nodes that did not run: {summary.up_to_date} (`--explain` says more)")
     if summary.decision is not None:
         grid.add_row("promotion", str(summary.decision["reason"]))
     for number, line in enumerate(summary.validation):
