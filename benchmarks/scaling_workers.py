@@ -37,15 +37,16 @@ from benchmarks.features_job import tree_cpu_s, write_clips
 from benchmarks.preferences import workload
 from d2vlm_pipeline.artifacts.spreading import OverProcesses, Spread, portions_of, spread_here
 from d2vlm_pipeline.evaluation import BASELINES, EvaluationConfig, match_predictions
-from d2vlm_pipeline.evaluation.scores import GroupScoring
+from d2vlm_pipeline.evaluation.scores import TaskScoring, Told
 from d2vlm_pipeline.preferences import DonorPool, PreferenceConfig
 from d2vlm_pipeline.preferences.portions import PORTION, Synthesis
 
 WORK = {"features": "clip", "pairs": "pair", "scoring": "prediction"}
 CLIPS = 240
 SAMPLES = 16_000
-SYSTEMS = 40
-ASKED = 500
+SPLITS = 24
+SYSTEMS = 4
+ASKED = 250
 WARM_UP = 4
 """Portions before the clock starts: by then all workers have."""
 
@@ -95,12 +96,14 @@ def _pairs() -> tuple[Any, Sequence[Any], Callable[[Any], int]]:
 def _scoring() -> tuple[Any, Sequence[Any], Callable[[Any], int]]:
     samples = [sample for sample in workload(2 * ASKED) if sample.task == "tal"]
     durations = dict.fromkeys((sample.video for sample in samples), 128.0)
-    config = EvaluationConfig(caption_similarity=False)
-    said = BASELINES["chance"](samples, durations, config).predict(samples, durations)
-    pairs = match_predictions(samples, said)
+    said = {}
+    for seed in range(SYSTEMS):
+        config = EvaluationConfig(caption_similarity=False, seed=seed)
+        guessed = BASELINES["chance"](samples, durations, config).predict(samples, durations)
+        said[f"chance {seed}"] = match_predictions(samples, guessed)
     # A split's name is part of the bootstrap's seed: every portion draws anew.
-    portions: list[Any] = [((f"split {number}", "tal"), pairs, {}) for number in range(SYSTEMS)]
-    return GroupScoring(config), portions, lambda _: len(samples)
+    portions = [Told(f"split {number}", "tal", said, {}) for number in range(SPLITS)]
+    return TaskScoring(config), portions, lambda _: SYSTEMS * len(samples)
 
 
 def measure(work: str, repetitions: int, on_ray: bool) -> dict[str, float]:

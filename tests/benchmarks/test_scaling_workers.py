@@ -24,7 +24,7 @@ def test_the_clock_counts_what_came_after_the_warm_up() -> None:
 def test_portions_are_of_one_size_and_each_is_work(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s, "SAMPLES", 3 * s.PORTION)
     monkeypatch.setattr(s, "ASKED", 20)
-    monkeypatch.setattr(s, "SYSTEMS", 3)
+    monkeypatch.setattr(s, "SPLITS", 3)
     function, portions, size = {"pairs": s._pairs, "scoring": s._scoring}[work]()
     assert len(portions) == 3
     sizes = [size(result) for result in spread_here(function, portions[:2])]
@@ -33,7 +33,7 @@ def test_portions_are_of_one_size_and_each_is_work(work: str, monkeypatch: pytes
 
 def test_a_job_says_what_one_thing_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s, "ASKED", 5)
-    monkeypatch.setattr(s, "SYSTEMS", s.WARM_UP + 2)
+    monkeypatch.setattr(s, "SPLITS", s.WARM_UP + 2)
     cpus = sorted(os.sched_getaffinity(0))
     try:
         assert set(s.job("scoring", 1, cpus[:1], on_ray=False)) == {"wall_s", "cpu_s"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -99,41 +99,52 @@ def score_systems(
     Raises:
         UserError: predictions that do not belong to the samples.
     """
-    groups = {
-        (system, *place): pairs
-        for system, answered in predictions.items()
-        for place, pairs in _groups(samples, answered, config, (tasks or {}).get(system)).items()
-    }
+    groups: dict[tuple[str, str], dict[str, list[Pair]]] = {}
+    for system, answered in predictions.items():
+        for place, pairs in _groups(samples, answered, config, (tasks or {}).get(system)).items():
+            groups.setdefault(place, {})[system] = pairs
     vectors: dict[str, Floats] = {}
     if config.caption_similarity:
-        texts = set[str]().union(*(caption_texts(pairs) for pairs in groups.values()))
-        vectors = embed_spread(texts, spread)
-    # Systems side by side: they share the draws of clips.
-    groups = dict(sorted(groups.items(), key=lambda group: (group[0][1:], group[0][0])))
-    portions = [
-        ((split, task), pairs, {text: vectors[text] for text in caption_texts(pairs)} if vectors else {})
-        for (_, split, task), pairs in groups.items()
-    ]
+        every = (pairs for by_system in groups.values() for pairs in by_system.values())
+        vectors = embed_spread(set[str]().union(*map(caption_texts, every)), spread)
+    portions = [_told(place, by_system, vectors) for place, by_system in sorted(groups.items())]
     scores: dict[str, Scores] = {system: {} for system in predictions}
-    for (system, split, task), found in zip(groups, spread(GroupScoring(config), portions), strict=True):
-        scores[system].setdefault(split, {})[task] = found
+    for portion, found in zip(portions, spread(TaskScoring(config), portions), strict=True):
+        for system, metrics in found.items():
+            scores[system].setdefault(portion.split, {})[portion.task] = metrics
     return scores
 
 
+class Told(NamedTuple):
+    """What all systems say on one task of one split: samples and draws of clips are the same for all."""
+
+    split: str
+    task: str
+    pairs: Mapping[str, Sequence[Pair]]
+    vectors: Mapping[str, Floats]
+
+
+def _told(
+    place: tuple[str, str], by_system: Mapping[str, Sequence[Pair]], vectors: Mapping[str, Floats]
+) -> Told:
+    texts = set[str]().union(*map(caption_texts, by_system.values())) if vectors else set[str]()
+    return Told(*place, by_system, {text: vectors[text] for text in sorted(texts)})
+
+
 @dataclass(frozen=True)
-class GroupScoring:
-    """Scores what one system says on one task of one split."""
+class TaskScoring:
+    """Scores what all systems say on one task of one split."""
 
     config: EvaluationConfig
 
-    def __call__(
-        self, given: tuple[tuple[str, str], Sequence[Pair], Mapping[str, Floats]]
-    ) -> dict[str, Score]:
-        """From (split, task), pairs and vectors of their captions to scores by metric."""
-        (split, task), pairs, vectors = given
-        embed = _Known(vectors) if self.config.caption_similarity else None
+    def __call__(self, told: Told) -> dict[str, dict[str, Score]]:
+        """Scores by metric, of each system."""
+        embed = _Known(told.vectors) if self.config.caption_similarity else None
         context = MetricContext(thresholds=self.config.thresholds, seed=self.config.seed, embed=embed)
-        return _score_task(pairs, split, task, self.config, context)
+        return {
+            system: _score_task(pairs, told.split, told.task, self.config, context)
+            for system, pairs in told.pairs.items()
+        }
 
 
 @dataclass(frozen=True)
