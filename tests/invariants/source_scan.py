@@ -16,8 +16,8 @@ class Finding(NamedTuple):
 
 
 # `random.X`, `numpy.random.X` and `torch.X` that draw from a generator which the whole process shares.
-_RANDOM_FINE = {"Random"}
-_NUMPY_FINE = {"default_rng", "Generator", "BitGenerator", "SeedSequence", "PCG64"}
+_RANDOM_FINE = {"Random", "getstate", "setstate"}
+_NUMPY_FINE = {"default_rng", "Generator", "SeedSequence", "get_state", "set_state"}
 _TORCH_DRAWS = {
     *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"),
     *("rand_like", "randn_like", "randint_like"),

@@ -94,7 +94,7 @@ class CodeTree:
             ValueError: there is no such module.
         """
         digests = {self.path(module): self.source(module).digest for module in self.closure(modules)}
-        for folder in {path.parent for path in digests}:
+        for folder in sorted({path.parent for path in digests}):
             digests |= self._data(folder)
         return {path.relative_to(self.folder).as_posix(): digests[path] for path in sorted(digests)}
 

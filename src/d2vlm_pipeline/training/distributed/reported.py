@@ -53,7 +53,7 @@ class ReportedPlace:
             # Of its own: workers that went back behind a step report it again, and Ray removes the first.
             home = self.folder / f"reported-{step:08d}-{time.time_ns()}"
             home.mkdir()
-            (home / _POINTER).write_text(json.dumps({"checkpoint": path}))
+            (home / _POINTER).write_text(json.dumps({"checkpoint": path}), encoding="utf-8")
             pointer = Checkpoint.from_directory(home)
         mode = CheckpointUploadMode.NO_UPLOAD
         report({"step": step}, checkpoint=pointer, checkpoint_upload_mode=mode)
@@ -67,4 +67,4 @@ def _told() -> Path | None:
     known = get_checkpoint()
     if known is None:
         return None
-    return Path(json.loads((Path(known.path) / _POINTER).read_text())["checkpoint"])
+    return Path(json.loads((Path(known.path) / _POINTER).read_text(encoding="utf-8"))["checkpoint"])

@@ -20,7 +20,7 @@ def passing_on_signals(folder: Path) -> Iterator[None]:
     """Inside the block, signals that ask this process to stop are passed on to the workers of a run."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        (folder / _FILE).write_text(str(number))
+        (folder / _FILE).write_text(str(number), encoding="utf-8")
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -40,7 +40,7 @@ def told_to_stop(folder: Path, stop: Callable[[int], None] = request_stop) -> It
 
     def look() -> None:
         while not ends.wait(_LOOK_EVERY_S):
-            if (folder / _FILE).is_file() and (text := (folder / _FILE).read_text()):
+            if (folder / _FILE).is_file() and (text := (folder / _FILE).read_text(encoding="utf-8")):
                 stop(int(text))
                 return
 
