@@ -17,10 +17,6 @@ ALLOWED = {
     ("model/qformer.py", "torch.randn draws from the generator of the process"): "in build_model's fork_rng",
     ("orchestration/checks.py", "iterdir lists in any order: sort it"): "`in_order` sorts",
     ("orchestration/ray_session.py", "secrets.token_hex is never the same again"): "names a session",
-    **{
-        ("training/random_states.py", f"{name} draws from the generator of the process"): "for a checkpoint"
-        for name in ("random.getstate", "random.setstate", "numpy.random.get_state", "numpy.random.set_state")
-    },
     ("training/tuning.py", "torch.manual_seed seeds the generator of the process"): "inside fork_rng",
 }
 """What is found and may stay, with the reason."""
