@@ -43,6 +43,8 @@ def ray_session(settings: RaySettings, shows_output: bool = False) -> Iterator[N
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Lines that two workers print alike are two lines.
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # In workers, which import torch anew: every phase would begin with a warning of DDP's own flag.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import ray
 
     if ray.is_initialized():
@@ -101,6 +103,12 @@ def check_room(settings: RaySettings, pool: str, lower: str, cpus: float, gpus: 
             )
 
 
+def _quiet_ray_train() -> None:
+    """In every process that Ray starts: no line a second that the dashboard, which is off, does not answer."""
+    cleaner = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
+    logging.getLogger(cleaner).setLevel(logging.ERROR)
+
+
 @contextmanager
 def _connected(settings: RaySettings, shows_output: bool, address: str) -> Iterator[None]:
     import ray
@@ -111,6 +119,8 @@ def _connected(settings: RaySettings, shows_output: bool, address: str) -> Itera
         "log_to_driver": shows_output,
         "logging_level": logging.WARNING,
     }
+    if shows_output:
+        given["runtime_env"] = {"worker_process_setup_hook": _quiet_ray_train}
     if address == "local" and settings.object_store_mb is not None:
         given["object_store_memory"] = settings.object_store_mb << 20
     with _own_sigterm_handler():

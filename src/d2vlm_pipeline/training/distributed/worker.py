@@ -107,6 +107,9 @@ def _settle(home: Path, rank: int) -> None:
     if not home.is_dir():
         raise UserError(f"{home}: not on node {os.uname().nodename}; put the project where all nodes see it")
     os.chdir(home)
+    # As conf/logging.yml has it in the run's own process.
+    for chatty in ("", "alembic", "mlflow", "ray.train"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logger = logging.getLogger("d2vlm_pipeline")
     logger.setLevel(logging.INFO if rank == 0 else logging.ERROR)
     if not logger.handlers:

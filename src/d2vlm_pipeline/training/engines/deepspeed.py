@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -175,6 +176,8 @@ def _imported(workers: Workers, settings: dict[str, Any]) -> Any:
     os.environ.setdefault("DS_ACCELERATOR", workers.device.type)
     os.environ.setdefault("LOCAL_RANK", str(workers.device.index or 0))
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # It calls what torch has renamed, at every step.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
     import deepspeed
     from deepspeed.accelerator import get_accelerator
 
