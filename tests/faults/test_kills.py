@@ -67,14 +67,16 @@ class Undisturbed:
     def keep(self, folder: Path) -> None:
         """Put what is there aside …"""
         for name in ("data", "mlruns"):
-            shutil.copytree(self.root / name, folder / name)
+            if (self.root / name).exists():  # a run that is killed early has made neither
+                shutil.copytree(self.root / name, folder / name)
 
     def restore(self, folder: Path) -> None:
         """… and back."""
         self.clear()
         for name in ("data", "mlruns"):
-            shutil.copytree(folder / name, self.root / name)
-        shutil.rmtree(folder)
+            if (folder / name).exists():
+                shutil.copytree(folder / name, self.root / name)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
