@@ -104,7 +104,7 @@ def check_room(settings: RaySettings, pool: str, lower: str, cpus: float, gpus: 
 
 
 def _quiet_ray_train() -> None:
-    """In every process that Ray starts: no line a second that the dashboard, which is off, does not answer."""
+    """In every process that Ray starts: no line a second that the dashboard, being off, does not answer."""
     cleaner = "ray.train.v2._internal.execution.controller.placement_group_cleaner"
     logging.getLogger(cleaner).setLevel(logging.ERROR)
 
