@@ -14,7 +14,7 @@ from d2vlm_pipeline.tracking.log import (
     log_studies,
     metric_key,
 )
-from d2vlm_pipeline.tracking.patience import store_trouble, wait_for_locks
+from d2vlm_pipeline.tracking.patience import give_up, store_trouble, wait_for_locks
 from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "find_run",
     "flatten_scores",
     "flatten_studies",
+    "give_up",
     "harden_mlflow",
     "log_curves",
     "log_files",

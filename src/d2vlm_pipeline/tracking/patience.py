@@ -28,6 +28,7 @@ _TROUBLES = (
 _MODULES = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3")
 
 _patience_s = 5.0
+_has_given_up = False
 
 
 def wait_for_locks(patience_s: float) -> None:
@@ -41,11 +42,17 @@ def wait_for_locks(patience_s: float) -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    global _patience_s
-    _patience_s = patience_s
+    global _patience_s, _has_given_up
+    _patience_s, _has_given_up = patience_s, False
     for name, listener in _LISTENERS.items():
         if not event.contains(Engine, name, listener):
             event.listen(Engine, name, listener)
+
+
+def give_up() -> None:
+    """The run has ended for want of the store: what MLflow still tries as it leaves is not worth a word."""
+    global _has_given_up
+    _has_given_up = True
 
 
 def store_trouble(error: BaseException | None) -> str | None:
@@ -84,6 +91,8 @@ def _failed(context: ExceptionContext) -> None:
 
 
 def _tell(url: str) -> None:
+    if _has_given_up:
+        return
     logger.warning(
         "%s has not answered for %g s: another process may hold it locked; waiting up to %g s",
         *(url, _TOLD_AFTER_S, _patience_s),
