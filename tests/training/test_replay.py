@@ -55,7 +55,7 @@ def broken(tmp_path: Path, batch_of_step: Callable[[int], PackedBatch], given: M
         return ([batch_of_step(step)] for step in itertools.count(taken + 1))
 
     with pytest.raises(UserError) as caught:
-        run("sft", given, data, config(tmp_path))
+        run("sft", given, data, config(tmp_path), examples=lambda: "")
     return str(caught.value)
 
 
@@ -82,7 +82,7 @@ def test_every_pass_of_a_step_is_saved(tmp_path: Path) -> None:
     good, bad = batch(), batch()
     bad.features_BTNC[0, 2, 1, 0] = float("inf")
     with pytest.raises(UserError, match="the loss is nan at step 1"):
-        run("sft", bundle(), lambda taken: itertools.repeat([good, bad, good]), config(tmp_path))
+        run("sft", bundle(), lambda taken: itertools.repeat([good, bad, good]), config(tmp_path), lambda: "")
     seen = replay(tmp_path / "replay" / "sft-step1")
     assert seen.culprit.startswith("the batch: 2.features_BTNC is inf at [0, 2, 1, 0]")
     assert seen.loss != seen.loss
@@ -184,5 +184,5 @@ def test_without_a_folder_the_error_alone_remains(tmp_path: Path) -> None:
     bad = replace(batch(), features_BTNC=batch().features_BTNC * torch.inf)
     config = TrainConfig(steps=1, threads=1, optim=OptimConfig())
     with pytest.raises(UserError, match="sft: the loss is nan at step 1; lower"):
-        run("sft", bundle(), lambda taken: itertools.repeat([bad]), config)
+        run("sft", bundle(), lambda taken: itertools.repeat([bad]), config, lambda: "")
     assert list(tmp_path.iterdir()) == []
