@@ -69,7 +69,6 @@ def metrics(ray: RaySettings, captions: bool) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.ci_sample
 @pytest.mark.usefixtures("ray_here")
 def test_two_actors_give_the_bytes_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions, "PORTION", 40)

@@ -91,7 +91,6 @@ def test_an_experiment_changes_what_it_says_and_what_follows_from_it(made: Repos
     assert NOTHING in clone.dvc("repro")
 
 
-@pytest.mark.ci_sample
 def test_a_fresh_clone_pulls_and_has_nothing_left_to_do(made: Repository, tmp_path: Path) -> None:
     made.dvc("remote", "add", "--default", "--local", "store", str(tmp_path / "store"))
     made.dvc("push")
@@ -123,7 +122,6 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.ci_sample
 def test_s3_holds_it_as_well(made: Repository, tmp_path: Path, s3: str) -> None:
     fresh = made.clone(tmp_path / "fresh")
     for repository in (made, fresh):

@@ -40,7 +40,6 @@ def trained(
 
 
 @pytest.mark.slow
-@pytest.mark.ci_sample
 @pytest.mark.usefixtures("ray_here")
 def test_one_worker_of_ray_trains_the_same_bytes(tmp_path: Path, clips: StoredClips) -> None:
     here = trained(tmp_path, clips, {"steps": 4})
