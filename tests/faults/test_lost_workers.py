@@ -62,7 +62,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files(folder)
 
 
-@pytest.mark.ci_sample
 def test_a_worker_that_is_killed_costs_a_retry(whole: dict[str, bytes], tmp_path: Path) -> None:
     done = job(tmp_path, "worker")
     assert done.returncode == 0, done.stderr

@@ -63,7 +63,6 @@ def assert_trained_alike(found: list[dict[str, Outcome]], cases: dict[str, Case]
 
 
 @pytest.mark.slow
-@pytest.mark.ci_sample
 def test_two_workers_train_what_one_does(tmp_path: Path) -> None:
     assert_trained_alike(in_processes(Trainings(TELLING), 2, tmp_path / "workers"), TELLING)
 

@@ -69,7 +69,6 @@ def test_code_makes_its_stages_stale_and_what_conf_local_says_is_refused(made: R
         nodes.write_text(text)
 
 
-@pytest.mark.ci_sample
 def test_an_experiment_changes_what_it_says_and_what_follows_from_it(made: Repository) -> None:
     clone = made.clone(made.root.parent / "experiments")
     shutil.copytree(made.root / ".dvc" / "cache", clone.root / ".dvc" / "cache")
