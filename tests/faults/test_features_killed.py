@@ -14,6 +14,7 @@ from d2vlm_pipeline.features import FeatureStore
 from d2vlm_pipeline.timeline import dump_jsonl
 from d2vlm_pipeline.video import DecodeLimits, build_video_table
 from faults.features_job import POLICY
+from faults.processes import descendants_until_it_ends
 from video.clips import steady_ms, write_clip
 
 pytestmark = pytest.mark.slow
@@ -25,13 +26,7 @@ CLIPS = 9
 def job(folder: Path, workers: int = 1, kill_after: int = 0) -> int:
     """Exit status of a run, none of whose processes outlive it."""
     process = subprocess.Popen([sys.executable, str(JOB), str(folder), str(workers), str(kill_after)])
-    children: set[psutil.Process] = set()
-    while process.poll() is None:
-        try:
-            children |= set(psutil.Process(process.pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.05)
+    children = descendants_until_it_ends(process, look_every_s=0.05)
     status = process.wait()
     assert children, "there were processes that decode and encode"
     _, left = psutil.wait_procs(children, timeout=20)

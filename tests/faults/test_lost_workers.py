@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from faults.processes import descendants_until_it_ends
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +31,7 @@ def job(folder: Path, fault: str, retries: int = 2) -> subprocess.CompletedProce
         stderr=subprocess.PIPE,
         text=True,
     )
-    children: set[psutil.Process] = set()
-    while process.poll() is None:
-        try:
-            children |= set(psutil.Process(process.pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.1)
+    children = descendants_until_it_ends(process, look_every_s=0.1)
     out, errors = process.communicate(timeout=60)
     _, left = psutil.wait_procs(children, timeout=20)
     assert not left, "nothing of Ray is left running"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
+from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model import ModelBundle, build_model
 from d2vlm_pipeline.model.config import PoolConfig
 from d2vlm_pipeline.timeline import PreferencePair, Sample
@@ -39,14 +39,7 @@ LORA = {"kind": "lora", "rank": 2, "alpha": 4.0, "dropout": 0.1, "targets": "lin
 
 def clips(folder: Path) -> StoredClips:
     """Clips of random features, the same ones always."""
-    found = [
-        ClipFeatures(
-            video, "p", "e", tiny.features(frames, seed).numpy().astype(np.float16), tiny.clock(frames)
-        )
-        for seed, (video, frames) in enumerate(sorted(FRAMES.items()))
-    ]
-    write_store(folder, found)
-    return StoredClips(FeatureStore(folder), {video: video for video in FRAMES}, "p", "e")
+    return tiny.stored_clips(folder, FRAMES)
 
 
 def start(dropout: float = 0.1) -> ModelBundle:

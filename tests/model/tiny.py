@@ -1,14 +1,22 @@
 """A model of a few thousand weights, clips of random features, and samples of every answer form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from d2vlm_pipeline.features import EfficientNetConfig
+from d2vlm_pipeline.features import (
+    ClipFeatures,
+    EfficientNetConfig,
+    FeatureStore,
+    StoredClips,
+    write_store,
+)
 from d2vlm_pipeline.model import D2VLM, Contract, ModelBundle, ModelConfig, build_model
 from d2vlm_pipeline.model.config import BackboneConfig, PoolConfig
 from d2vlm_pipeline.model.encoding import BranchEncoder
@@ -93,6 +101,16 @@ def clock(frames: int) -> TimeBase:
     """Two frames a second."""
     times_s = tuple(index / 2 for index in range(frames))
     return TimeBase(times_s=times_s, duration_s=frames / 2, fps_src=10.0, policy_digest="p")
+
+
+def stored_clips(directory: Path, frames: Mapping[str, int]) -> StoredClips:
+    """Clips of random features, so many frames each; the same ones always."""
+    found = [
+        ClipFeatures(video, "p", "e", features(count, seed).numpy().astype(np.float16), clock(count))
+        for seed, (video, count) in enumerate(sorted(frames.items()))
+    ]
+    write_store(directory, found)
+    return StoredClips(FeatureStore(directory), {video: video for video in frames}, "p", "e")
 
 
 def sample(task: str = "tvg", **changes: Any) -> Sample:

@@ -4,12 +4,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
+from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model import ModelBundle, build_model
 from d2vlm_pipeline.model.config import PoolConfig, QFormerConfig
 from d2vlm_pipeline.objectives import FPOConfig
@@ -28,15 +27,7 @@ FORMS = ("tvg", "dvc", "tem", "rar", "absent")
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> StoredClips:
     """Two clips of random features."""
-    directory = tmp_path_factory.mktemp("store")
-    found = [
-        ClipFeatures(
-            video, "p", "e", tiny.features(frames, seed).numpy().astype(np.float16), tiny.clock(frames)
-        )
-        for seed, (video, frames) in enumerate(sorted(FRAMES.items()))
-    ]
-    write_store(directory, found)
-    return StoredClips(FeatureStore(directory), {video: video for video in FRAMES}, "p", "e")
+    return tiny.stored_clips(tmp_path_factory.mktemp("store"), FRAMES)
 
 
 def start(dropout: float = 0.0) -> ModelBundle:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from d2vlm_pipeline.artifacts import Interrupted, UserError
-from d2vlm_pipeline.features import ClipFeatures, FeatureStore, StoredClips, write_store
+from d2vlm_pipeline.features import StoredClips
 from d2vlm_pipeline.model import ModelBundle, build_model
 from d2vlm_pipeline.model.config import PoolConfig
 from d2vlm_pipeline.objectives import FPOConfig
@@ -33,14 +32,7 @@ STEPS = 7
 
 def store(directory: Path) -> StoredClips:
     """Features of the clips."""
-    found = [
-        ClipFeatures(
-            video, "p", "e", tiny.features(frames, at).numpy().astype(np.float16), tiny.clock(frames)
-        )
-        for at, (video, frames) in enumerate(sorted(FRAMES.items()))
-    ]
-    write_store(directory, found)
-    return StoredClips(FeatureStore(directory), {video: video for video in FRAMES}, "p", "e")
+    return tiny.stored_clips(directory, FRAMES)
 
 
 def start() -> ModelBundle:

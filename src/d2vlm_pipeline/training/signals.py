@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -55,21 +55,35 @@ def check_stop() -> None:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Inside the block signals ask to stop, and behind it they do what they did before.
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Inside the block `SIGNALS` go to a handler, and behind it they do what they did before.
 
-    Handlers are set in the main thread alone: elsewhere Python has no say in it, and `request_stop` is there.
+    In the main thread alone: elsewhere Python has no say in it, and nothing happens.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield
         return
-    before = {number: signal.signal(number, _request) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _request.signal = None
+        for number, known in before.items():
+            signal.signal(number, known)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside the block signals ask to stop; outside the main thread, `request_stop` is there for it."""
+    try:
+        with handling(_request):
+            yield
+    finally:
+        if _in_main_thread():
+            _request.signal = None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from d2vlm_pipeline.training.signals import SIGNALS, request_stop
+from d2vlm_pipeline.training.signals import handling, request_stop
 
 _FILE = "stop"
 _LOOK_EVERY_S = 0.5
@@ -22,15 +21,8 @@ def passing_on_signals(folder: Path) -> Iterator[None]:
     def pass_on(number: int, frame: FrameType | None) -> None:
         (folder / _FILE).write_text(str(number), encoding="utf-8")
 
-    if threading.current_thread() is not threading.main_thread():
+    with handling(pass_on):
         yield
-        return
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
