@@ -127,6 +127,16 @@ def test_a_reference_model_lies_beside_the_one_that_trains(project: Path) -> Non
     assert total(both) == total(plain)
 
 
+def test_a_reference_model_is_partitioned_by_no_strategy(project: Path) -> None:
+    plain = plan_environment(project / "conf", "gpu", 8, None).phases["fpo"].memory
+    file = project / "conf" / "gpu" / "parameters_training.yml"
+    file.write_text(file.read_text().replace("beta_text: 0.1,", "beta_text: 0.1, reference: true,"))
+    both = plan_environment(project / "conf", "gpu", 8, None).phases["fpo"].memory
+    added = {way: both[way].weights - plain[way].weights for way in plain}
+    assert {"DDP", "ZeRO-2", "ZeRO-3"} <= set(added)
+    assert len(set(added.values())) == 1 and added["ZeRO-3"] > 2 * 3_000_000_000
+
+
 def test_the_tables_show_counts_and_cards(project: Path) -> None:
     result = run("--env", "gpu")
     assert result.exit_code == 0, result.output

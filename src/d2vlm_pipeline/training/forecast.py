@@ -32,11 +32,13 @@ class Parameters:
         frozen: Without gradients.
         trained: With gradients.
         largest: Of the largest module, which ZeRO-3 gathers as a whole.
+        reference: Of a second model that is only compared with: whole on every GPU, under ZeRO-3 as well.
     """
 
     frozen: int
     trained: int
     largest: int = 0
+    reference: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def forecast(
     step = step_bytes(kept, gradient, _update_bytes(parameters, spread))
     fixed = Memory(
         weights=precision.copied * parameters.trained
+        + precision.frozen * parameters.reference
         + (0.0 if sharding.offload == "weights" else weights / (gpus if stage >= 3 else 1)),
         gradients=held,
         optimiser=0.0 if is_offloaded else optimiser,

@@ -123,9 +123,8 @@ def _plan_phase(
 ) -> PhasePlan:
     counted = draw_blueprint(model, config.tuning)
     if name == "fpo" and config.fpo.reference:
-        parameters = counted.parameters
-        frozen = parameters.frozen + sum(part.total for part in counted.parts.values())
-        counted = replace(counted, parameters=replace(parameters, frozen=frozen))
+        reference = sum(part.total for part in counted.parts.values())
+        counted = replace(counted, parameters=replace(counted.parameters, reference=reference))
     shape = pass_shape(model, frame, lengths, config, workers, sides=2 if name == "fpo" else 1)
     spread = Spread(workers, config.sharding)
     memory = {
