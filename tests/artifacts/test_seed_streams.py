@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2vlm_pipeline.artifacts import derive_seed, seed_process, worker_names
+from d2vlm_pipeline.artifacts import derive_seed, seed_process, seed_with_torch, worker_names
 
 NAMES = st.lists(st.integers() | st.text(st.characters(codec="utf-8")), max_size=3)
 
@@ -58,19 +58,19 @@ def drawn() -> tuple[float, float, float]:
 
 @pytest.mark.usefixtures("_generators_put_back")
 def test_what_a_process_draws_depends_on_the_name_of_its_work() -> None:
-    seed_process(3, "portion", "a", with_torch=True)
+    seed_with_torch(3, "portion", "a")
     first = drawn()
     drawn()
-    seed_process(3, "portion", "a", with_torch=True)
+    seed_with_torch(3, "portion", "a")
     assert drawn() == first
-    seed_process(3, "portion", "b", with_torch=True)
+    seed_with_torch(3, "portion", "b")
     assert all(one != other for one, other in zip(drawn(), first, strict=True))
 
 
 @pytest.mark.usefixtures("_generators_put_back")
 def test_a_process_without_torch_leaves_it_alone() -> None:
     before = torch.get_rng_state()
-    seed_process(3, "portion", "a", with_torch=False)
+    seed_process(3, "portion", "a")
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -15,7 +15,7 @@ from d2vlm_pipeline.orchestration.project import project_config
 from d2vlm_pipeline.orchestration.stages import STAGES
 
 CONF = Path(__file__).parents[2] / "conf"
-ENVIRONMENTS = ["base", "smoke", "smollm2", "gpu", "gpu_causal_lm"]
+ENVIRONMENTS = ["base", "smoke", "faults", "smollm2", "gpu", "gpu_causal_lm"]
 DATA = {"world", "align_world", "data", "align_data"}
 """Whose seed tells one set of data from another: a run from another root is to see the same clips."""
 

@@ -26,6 +26,7 @@ from d2vlm_pipeline.artifacts.journal import Journal, Resumable, open_journal
 from d2vlm_pipeline.artifacts.locks import locked
 from d2vlm_pipeline.artifacts.progress import track
 from d2vlm_pipeline.artifacts.seeds import derive_seed, seed_process, worker_names
+from d2vlm_pipeline.artifacts.torch_seeds import seed_with_torch
 
 __all__ = [
     "MANIFEST_NAME",
@@ -56,6 +57,7 @@ __all__ = [
     "read_marker",
     "require_room",
     "seed_process",
+    "seed_with_torch",
     "sweep_leftovers",
     "track",
     "validation_reason",

@@ -28,19 +28,15 @@ def worker_names(rank: int) -> tuple[str | int, ...]:
     return ("worker", rank) if rank else ()
 
 
-def seed_process(root: int, *names: str | int, with_torch: bool) -> None:
-    """Seed what a process draws from without a generator of its own: `random`, `numpy.random` and torch.
+def seed_process(root: int, *names: str | int) -> None:
+    """Seed what a process draws from without a generator of its own: `random` and `numpy.random`.
 
     Work that is handed out in portions is seeded portion by portion, by the portion's name: results then
     depend neither on who does it nor on what was done before. Our own code draws from generators of its own;
-    this is for libraries below it.
+    this is for libraries below it. Work that computes with torch takes `seed_with_torch`.
     """
     import numpy as np
 
     seed = derive_seed(root, *names)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    if with_torch:
-        import torch
-
-        torch.manual_seed(seed)

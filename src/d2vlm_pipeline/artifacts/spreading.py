@@ -101,5 +101,5 @@ def _start(work: Callable[[Any], Any]) -> None:
 def _do(number: int, portion: Any) -> Any:
     if _work is None:
         raise RuntimeError("a process was given work before it was started")
-    seed_process(0, "portion", number, with_torch=False)
+    seed_process(0, "portion", number)
     return _work(portion)

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import UserError, digest_file, seed_process
+from d2vlm_pipeline.artifacts import UserError, digest_file, seed_with_torch
 from d2vlm_pipeline.artifacts.spreading import end_with_parent
 from d2vlm_pipeline.features.config import EncoderConfig
 from d2vlm_pipeline.features.encoder import FrameEncoder, build_encoder
@@ -129,7 +129,7 @@ def _encode(frames_THWC: np.ndarray, path: str, digest: str) -> np.ndarray:
     if _encoder is None:
         raise RuntimeError("an encoder process was used before it was started")
     check_unchanged(path, digest)
-    seed_process(0, "encode", digest, with_torch=True)
+    seed_with_torch(0, "encode", digest)
     return _encoder.encode(frames_THWC)
 
 

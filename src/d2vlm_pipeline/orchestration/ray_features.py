@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2vlm_pipeline.artifacts import UserError, seed_process
+from d2vlm_pipeline.artifacts import UserError, seed_with_torch
 from d2vlm_pipeline.features import ClipFeatures, EncoderConfig, LostClip, build_encoder
 from d2vlm_pipeline.features.processes import check_unchanged
 from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
@@ -106,7 +106,7 @@ class Encoder:
         if not item["reason"]:
             try:
                 check_unchanged(item["path"], item["digest"])
-                seed_process(0, "encode", str(item["digest"]), with_torch=True)
+                seed_with_torch(0, "encode", str(item["digest"]))
                 features_TNC = self._encoder.encode(self._frames(item["pixels"]))
                 found |= {"timebase": item["timebase"], "features": features_TNC.tobytes()}
             except UserError as error:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from d2vlm_pipeline.artifacts import UserError, seed_process
+from d2vlm_pipeline.artifacts import UserError, seed_process, seed_with_torch
 from d2vlm_pipeline.artifacts.spreading import OverProcesses, Spread, spread_here
 from d2vlm_pipeline.orchestration.ray_session import check_room, ray_session
 from d2vlm_pipeline.orchestration.ray_settings import RayPool, RaySettings
@@ -48,7 +48,8 @@ class PoolActor:
         (reference,) = start
         if self._work is None or reference != self._started:
             self._work, self._started = ray.get(reference)(), reference
-        seed_process(0, self._name, number, with_torch=self._name != "preferences")
+        seed = seed_process if self._name == "preferences" else seed_with_torch
+        seed(0, self._name, number)
         return self._work(portion)
 
 

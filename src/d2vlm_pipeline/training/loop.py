@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from d2vlm_pipeline.artifacts import Interrupted, UserError, seed_process, track, worker_names
+from d2vlm_pipeline.artifacts import Interrupted, UserError, seed_with_torch, track, worker_names
 from d2vlm_pipeline.training.accumulation import Count
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.curve import Curve, Log, OnPoint, Watch
@@ -81,7 +81,7 @@ def run_phase(
     # Otherwise every new tensor would be filled first, for the sake of code that reads what nobody wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Every worker draws dropout of its own; the first draws what a single one would.
-    seed_process(config.seed, name, *worker_names(engine.rank), with_torch=True)
+    seed_with_torch(config.seed, name, *worker_names(engine.rank))
     model.train()
     try:
         with until_the_step_ends():

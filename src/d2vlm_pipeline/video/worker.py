@@ -66,7 +66,7 @@ def run_job(job: Job) -> tuple[Reply, memoryview | None]:
         VideoError: the file is refused.
     """
     path = Path(job.path)
-    seed_process(0, "video", job.op, with_torch=False)
+    seed_process(0, "video", job.op)
     if job.op == "inspect":
         if not job.verify:
             probe, timebase = probe_video(path, job.limits), sample_video(path, job.policy, job.limits)
