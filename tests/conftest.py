@@ -23,6 +23,13 @@ def ray_here() -> Iterator[None]:
         ray.shutdown()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Where processes share the tests, those of a file stay together, and so do those that need Ray."""
+    for item in items:
+        shared = "ray" if "ray_here" in item.fixturenames else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many conformance tests ran: a green run that compared nothing must not look like one that did."""
     counts = {

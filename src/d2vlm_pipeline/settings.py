@@ -26,5 +26,5 @@ HOOKS = (
     RecordHooks(),
 )
 
-# Nothing about a run leaves the machine.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
+# Nothing about a run leaves the machine, and no run writes statistics for a viewer that nobody has asked for.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
