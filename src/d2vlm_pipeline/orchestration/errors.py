@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from d2vlm_pipeline.artifacts import UserError, disk_reason, is_full
-from d2vlm_pipeline.tracking import give_up, store_trouble
+from d2vlm_pipeline.tracking import store_trouble
 
 
 def fail(message: str, exit_code: int = 2) -> NoReturn:
@@ -28,8 +28,6 @@ def told(error: BaseException) -> str | None:
         return None
     if (first := _first_user_error(error)) is not None:
         return str(first)
-    if trouble is not None:
-        give_up()
     what = f"{reason}; make room" if reason and is_full(reason) else f"{reason}; see to the disk"
     again = "then run the same command again: what is finished stays"
     return f"{_place(error, trouble)}: {trouble or what}, {again}"

@@ -23,6 +23,7 @@ from d2vlm_pipeline.orchestration.errors import fail, told, user_error_in
 from d2vlm_pipeline.orchestration.staleness.selection import SKIPPED, judge_run
 from d2vlm_pipeline.orchestration.staleness.shown import left_out, nothing_to_do, verdict_table
 from d2vlm_pipeline.orchestration.summary import default_console
+from d2vlm_pipeline.tracking import give_up, store_trouble
 
 
 def _run(*, force: bool, explain: bool, **options: Any) -> Any:
@@ -40,6 +41,8 @@ def _run(*, force: bool, explain: bool, **options: Any) -> Any:
         described = parameter_error(conf, env, options["params"], dict(project.pipelines))
         fail(described or " ".join(str(error).split()))
     except Exception as error:
+        if store_trouble(error) is not None:
+            give_up()  # nobody waits for it any more, and the last line is to be the last
         line = told(error)
         if line is None:
             raise

@@ -15,14 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.config import LoopConfig
 from d2vlm_pipeline.training.engine import Workers
-from d2vlm_pipeline.training.engines import collective
+from d2vlm_pipeline.training.engines.collective import Grouped
 from d2vlm_pipeline.training.engines.plain import PlainEngine
 from d2vlm_pipeline.training.engines.stepped import SteppedModel
 
 _Batch = TypeVar("_Batch")
 
 
-class DdpEngine(Generic[_Batch]):
+class DdpEngine(Grouped, Generic[_Batch]):
     """One of several workers; each takes the same step with the same, summed gradients.
 
     Every worker has optimiser, clipping and schedule of the plain engine. The process group is there already.
@@ -35,7 +35,8 @@ class DdpEngine(Generic[_Batch]):
         config: LoopConfig,
         workers: Workers,
     ) -> None:
-        self._workers, self._stepped = workers, SteppedModel(model, step)
+        super().__init__(workers)
+        self._stepped = SteppedModel(model, step)
         # Told to look for weights without gradient, it does not sort its buckets again behind the first
         # step: sums are of the same order in a resumed run. (It warns once that there were none.)
         self._ddp = DistributedDataParallel(
@@ -46,14 +47,6 @@ class DdpEngine(Generic[_Batch]):
         )
         self._ddp.register_comm_hook(None, lambda _, bucket: _sum(bucket))
         self._own = PlainEngine[_Batch](model, step, config)
-
-    @property
-    def rank(self) -> int:
-        return self._workers.rank
-
-    @property
-    def workers(self) -> int:
-        return self._workers.number
 
     def forward(self, batch: _Batch, is_last: bool) -> StepResult:
         with nullcontext() if is_last else self._ddp.no_sync():
@@ -67,12 +60,6 @@ class DdpEngine(Generic[_Batch]):
 
     def update(self) -> float:
         return self._own.update()
-
-    def total(self, values: Tensor) -> Tensor:
-        return collective.total(values, self._workers.device)
-
-    def gather(self, value: Any) -> list[Any]:
-        return collective.gather(value, self.workers)
 
     def save(self, folder: Path) -> None:
         """The first worker's are everyone's."""

@@ -23,7 +23,7 @@ from d2vlm_pipeline.training.accumulation import StepResult
 from d2vlm_pipeline.training.config import TrainConfig
 from d2vlm_pipeline.training.deepspeed_settings import deepspeed_settings
 from d2vlm_pipeline.training.engine import Workers
-from d2vlm_pipeline.training.engines import collective
+from d2vlm_pipeline.training.engines.collective import Grouped
 from d2vlm_pipeline.training.engines.marks import Unmarked
 from d2vlm_pipeline.training.engines.op_build import build_op
 from d2vlm_pipeline.training.engines.stepped import SteppedModel
@@ -34,7 +34,7 @@ _Batch = TypeVar("_Batch")
 _TAG, _RECORD = "zero", "zero.json"
 
 
-class DeepSpeedEngine(Generic[_Batch]):
+class DeepSpeedEngine(Grouped, Generic[_Batch]):
     """One worker's part of a model that DeepSpeed trains; see `engine.Engine`."""
 
     def __init__(
@@ -44,7 +44,8 @@ class DeepSpeedEngine(Generic[_Batch]):
         config: TrainConfig,
         workers: Workers,
     ) -> None:
-        self._workers, self._stage = workers, config.sharding.zero_stage
+        super().__init__(workers)
+        self._stage = config.sharding.zero_stage
         self._stepped = SteppedModel(model, step)
         self._unmarked = Unmarked(self._stepped)
         settings = deepspeed_settings(config, workers.number)
@@ -60,14 +61,6 @@ class DeepSpeedEngine(Generic[_Batch]):
         )
         self._optimiser: Any = optimiser
         self._schedule = build_schedule(self._engine.basic_optimizer, config.steps, config.optim)
-
-    @property
-    def rank(self) -> int:
-        return self._workers.rank
-
-    @property
-    def workers(self) -> int:
-        return self._workers.number
 
     def forward(self, batch: _Batch, is_last: bool) -> StepResult:
         self._engine.set_gradient_accumulation_boundary(is_last)
@@ -95,12 +88,6 @@ class DeepSpeedEngine(Generic[_Batch]):
         self._engine.step()
         self._schedule.step()
         return float(self._schedule.get_last_lr()[0])
-
-    def total(self, values: Tensor) -> Tensor:
-        return collective.total(values, self._workers.device)
-
-    def gather(self, value: Any) -> list[Any]:
-        return collective.gather(value, self.workers)
 
     def save(self, folder: Path) -> None:
         """DeepSpeed's own directory, and what it was written by."""
