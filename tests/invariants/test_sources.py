@@ -12,7 +12,7 @@ ALLOWED = {
     ("artifacts/atomic.py", "secrets.token_hex is never the same again"): "temporary names, gone with a run",
     ("artifacts/seeds.py", "random.seed draws from the generator of the process"): "seeds it",
     ("artifacts/seeds.py", "numpy.random.seed draws from the generator of the process"): "seeds it",
-    ("artifacts/seeds.py", "torch.manual_seed seeds the generator of the process"): "seeds it, by name",
+    ("artifacts/torch_seeds.py", "torch.manual_seed seeds the generator of the process"): "seeds it, by name",
     ("model/build.py", "torch.manual_seed seeds the generator of the process"): "inside fork_rng",
     ("model/qformer.py", "torch.randn draws from the generator of the process"): "in build_model's fork_rng",
     ("orchestration/checks.py", "iterdir lists in any order: sort it"): "`in_order` sorts",

@@ -81,8 +81,9 @@ def test_everything_that_is_wrong_is_told_at_once(project: Path, footage: Path) 
     assert report["copies"] == [["a.mp4", "copy.mp4"]]
     assert report["unused"] == ["b.mp4", "copy.mp4", "long.mp4"]
     shown = check(str(manifest), "--videos", str(footage)).stdout
+    unfolded = "".join(shown.split())  # a long path is folded, wherever it has to be
     for expected in ("a.mp4 = copy.mp4", "refused: truncated", f"{manifest}:2: event ends at 9 s but b.mp4"):
-        assert expected in shown
+        assert expected.replace(" ", "") in unfolded
     assert "2 videos and 6 rows would be left out" in shown
 
 
