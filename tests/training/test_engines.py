@@ -2,8 +2,8 @@
 
 Workers are processes of one gloo group, started once for all cases. Sums of gradients differ in their last
 digits with the order they are added in. Measured were at most 1e-6 in a loss and a norm, and 2.3e-5 in a
-weight, which AdamW moves by 5e-3 a step however small its gradient is. In bfloat16 they are no larger: passes
-are cut as they are for one worker, and what is added up is single precision.
+weight, which AdamW moves by 5e-3 a step however small its gradient is. In bfloat16 such a digit may round a
+number the other way: 1.7e-3, 7e-3 and 1.1e-2; bfloat16 itself is 3.5e-3, 3.5e-2 and 2e-2 off.
 """
 
 from dataclasses import replace
@@ -20,6 +20,7 @@ from d2vlm_pipeline.training.engines.plain import PlainEngine
 from training.engine_cases import LORA, Case, Outcome, Trainings, alone, differences, in_processes, zero
 
 WITHIN = {"loss": 5e-6, "norm": 5e-6, "weights": 5e-5}
+WITHIN_HALF = {"loss": 5e-3, "norm": 5e-2, "weights": 3e-2}
 
 SFT, FPO = Case(), Case("fpo", tuning=LORA)
 # Three passes of two workers: one of them runs an idle one.
@@ -42,7 +43,6 @@ TELLING = {
     **spread(replace(SFT, clips_per_part=3), "full", ("ddp", "zero 2")),
     **spread(replace(SFT, resumes_after=2), "full, resumed", ("zero 3",)),
     **spread(replace(FPO, steps=3), "pairs", ("zero 2", "all on CPU")),
-    **spread(replace(SFT, precision="bfloat16", steps=3), "half", ("ddp", "zero 2")),
     **spread(replace(FEW, steps=3, resumes_after=1), "few, resumed", ("ddp", "zero 1", "zero 3")),
 }
 EVERY = {
@@ -55,10 +55,12 @@ EVERY = {
 }
 
 
-def assert_trained_alike(found: list[dict[str, Outcome]], cases: dict[str, Case]) -> None:
+def assert_trained_alike(
+    found: list[dict[str, Outcome]], cases: dict[str, Case], within: dict[str, float] = WITHIN
+) -> None:
     for name, case in cases.items():
         measured = differences(found[0][name], alone(replace(case, clips_per_part=1)))
-        assert {key: value for key, value in measured.items() if value > WITHIN[key]} == {}, name
+        assert {key: value for key, value in measured.items() if value > within[key]} == {}, name
         for other in found[1:]:
             weights = other[name].weights
             assert all(torch.equal(weights[key], of) for key, of in found[0][name].weights.items()), name
@@ -67,6 +69,12 @@ def assert_trained_alike(found: list[dict[str, Outcome]], cases: dict[str, Case]
 @pytest.mark.slow
 def test_two_workers_train_what_one_does(tmp_path: Path) -> None:
     assert_trained_alike(in_processes(Trainings(TELLING), 2, tmp_path / "workers"), TELLING)
+
+
+@pytest.mark.slow
+def test_two_workers_train_what_one_does_in_half_precision(tmp_path: Path) -> None:
+    half = spread(replace(SFT, precision="bfloat16", steps=3), "half", ("ddp", "zero 2"))
+    assert_trained_alike(in_processes(Trainings(half), 2, tmp_path / "workers"), half, WITHIN_HALF)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.video.world import ClipPlan, SplitSizes, WorldConfig, plan_world
 from d2vlm_pipeline.video.world.certificate import overlaps_events, repeats_event
 from video.world.scenes import small_world
@@ -112,3 +113,13 @@ def test_shares_are_obeyed_at_their_ends(share: float) -> None:
     for plan in plan_world(config):
         assert repeats_event(plan) == bool(share)
         assert overlaps_events(plan) == bool(share)
+
+
+@pytest.mark.parametrize(("median_s", "least_s"), [(2.0, 2.0), (9.0, 1.0)])
+def test_events_that_do_not_fit_are_one_line_and_no_endless_search(median_s: float, least_s: float) -> None:
+    config = WorldConfig(
+        min_duration_s=8.0, max_duration_s=8.5, event_median_s=median_s, min_event_s=least_s, rates=(4.0,)
+    )
+    said = r"^demo world: a clip of 8\.?\d* s has no room for 3 events of about \d s; raise its min_dur"
+    with pytest.raises(UserError, match=said):
+        plan_world(config)

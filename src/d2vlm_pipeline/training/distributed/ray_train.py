@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.artifacts import UserError
@@ -95,7 +97,7 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> None:
         ),
     )
     try:
-        trainer.fit()
+        _in_a_thread(trainer.fit)
     except WorkerGroupError as error:
         told = _told(name, job, train, error)
         if told is None:
@@ -103,6 +105,24 @@ def _fit(name: str, job: Job, train: TrainWorkers) -> None:
         raise told from error
     if (refusal := refusal_in(job.folder)) is not None:
         raise refusal
+
+
+def _in_a_thread(call: Callable[[], object]) -> None:
+    """Call it and wait; signals go to whoever handles them in the meantime.
+
+    In the main thread Ray Train would take SIGINT for itself and abort the workers; by that signal a node on
+    Ray is told to stop behind its step.
+    """
+    done: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=run, name="ray train", daemon=True).start()
+    done.result()
 
 
 def _told(name: str, job: Job, train: TrainWorkers, error: WorkerGroupError) -> UserError | None:

@@ -7,11 +7,13 @@ import random
 from collections.abc import Iterator
 from itertools import permutations
 
-from d2vlm_pipeline.artifacts import StrictModel, derive_seed
+from d2vlm_pipeline.artifacts import StrictModel, UserError, derive_seed
 from d2vlm_pipeline.video.world.config import WorldConfig
 from d2vlm_pipeline.video.world.vocabulary import ACTIONS, CLASSES, COLOURS, Triple
 
 _GAP_S = 0.5  # between events that do not overlap, so that onset ramps never meet
+# Of the default world 93 % of draws fit; where none of so many does, a world asks for what cannot be.
+_MOST_DRAWS = 20_000
 
 
 class PlannedEvent(StrictModel):
@@ -60,7 +62,11 @@ class ClipPlan(StrictModel):
 
 
 def plan_world(config: WorldConfig) -> list[ClipPlan]:
-    """Plan every clip of the world; each clip depends on the seed and its own id alone."""
+    """Plan every clip of the world; each clip depends on the seed and its own id alone.
+
+    Raises:
+        UserError: its events do not fit into its clips.
+    """
     plans: list[ClipPlan] = []
     for split, count in config.splits.by_name.items():
         plans.extend(_plan_clip(config, split, f"{split}-{index:04d}") for index in range(count))
@@ -149,13 +155,17 @@ def _schedule(
 
 
 def _draw_lengths(rng: random.Random, config: WorldConfig, count: int, duration_s: float) -> list[float]:
-    while True:
+    for _ in range(_MOST_DRAWS):
         drawn = [
             rng.lognormvariate(math.log(config.event_median_s), config.event_sigma) for _ in range(count)
         ]
         lengths = [min(config.max_event_s, max(config.min_event_s, length)) for length in drawn]
         if sum(lengths) + _GAP_S * (count + 1) <= 0.9 * duration_s:
             return lengths
+    raise UserError(
+        f"demo world: a clip of {duration_s:g} s has no room for {count} events of about "
+        f"{config.event_median_s:g} s; raise its min_duration_s, or lower event_median_s and min_event_s"
+    )
 
 
 def _place(rng: random.Random, lengths: list[float], duration_s: float) -> Iterator[tuple[float, float]]:
