@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from d2vlm_pipeline.training.running import Trained
 
 
+_LOOK_EVERY_S = 0.2
+
+
 def train_on_ray(
     name: str,
     phase: Phase,
@@ -121,7 +124,10 @@ def _in_a_thread(call: Callable[[], object]) -> None:
         except BaseException as error:
             done.set_exception(error)
 
-    Thread(target=run, name="ray train", daemon=True).start()
+    thread = Thread(target=run, name="ray train", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_LOOK_EVERY_S)  # Ray's own interruption of a task does not wake a thread that waits
     done.result()
 
 
