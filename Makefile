@@ -1,4 +1,4 @@
-# Needs Python 3.11, git and a C compiler; everything else is installed into .venv on first use.
+# Needs Python 3.11 (3.11.5 or later), git and a C compiler; everything else is installed into .venv on first use.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
