@@ -120,8 +120,7 @@ def test_every_environment_has_a_plan(env: str) -> None:
 
 def test_a_reference_model_lies_beside_the_one_that_trains(project: Path) -> None:
     plain = plan_environment(project / "conf", "gpu", None, None)
-    file = project / "conf" / "gpu" / "parameters_training.yml"
-    file.write_text(file.read_text().replace("beta_text: 0.1,", "beta_text: 0.1, reference: true,"))
+    spoil(project, "parameters_training.yml", "beta_text: 0.1,", "beta_text: 0.1, reference: true,")
     both = plan_environment(project / "conf", "gpu", None, None)
     assert total(both, "fpo") > total(plain, "fpo") + 2 * 3_000_000_000
     assert total(both) == total(plain)
@@ -129,8 +128,7 @@ def test_a_reference_model_lies_beside_the_one_that_trains(project: Path) -> Non
 
 def test_a_reference_model_is_partitioned_by_no_strategy(project: Path) -> None:
     plain = plan_environment(project / "conf", "gpu", 8, None).phases["fpo"].memory
-    file = project / "conf" / "gpu" / "parameters_training.yml"
-    file.write_text(file.read_text().replace("beta_text: 0.1,", "beta_text: 0.1, reference: true,"))
+    spoil(project, "parameters_training.yml", "beta_text: 0.1,", "beta_text: 0.1, reference: true,")
     both = plan_environment(project / "conf", "gpu", 8, None).phases["fpo"].memory
     added = {way: both[way].weights - plain[way].weights for way in plain}
     assert {"DDP", "ZeRO-2", "ZeRO-3"} <= set(added)
