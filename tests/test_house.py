@@ -80,6 +80,7 @@ CATALOG = {
     "blind_curves": "08_reporting/blind_curves.json",
     "metrics": "08_reporting/metrics.json",
     "headline": "08_reporting/headline.json",
+    "dossier": "08_reporting/dossier.json",
     "studies": "08_reporting/studies.json",
     "report": "08_reporting/report.html",
     "calibration_answers": "07_model_output/calibration_answers.jsonl",

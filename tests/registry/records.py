@@ -1,6 +1,6 @@
 """Scores, policies and metrics.json records to decide on."""
 
-from d2vlm_pipeline.registry import Policy, Scores, policy_of, scores_of
+from d2vlm_pipeline.registry import Dossier, Policy, Scores, policy_of, scores_of
 
 DATA = {"world": "w1", "samples": "s1"}
 
@@ -29,6 +29,11 @@ def metrics(
 
 def scores(**changes) -> Scores:
     return scores_of(metrics(**changes), changes.get("system", "fpo"))
+
+
+def dossier(**changes) -> Dossier:
+    found = scores(**changes)
+    return Dossier(system=found.system, scores=found)
 
 
 FLOOR = {"gate": "floor", "split": "test-iid", "task": "tvg", "metric": "f1", "limit": 30.0}

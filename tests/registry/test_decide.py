@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.registry import decide, scores_of
-from registry.records import FLOOR, REGRESSION, UNPARSED, metrics, policy, scores
+from d2vlm_pipeline.registry import Dossier, decide, scores_of
+from registry.records import FLOOR, REGRESSION, UNPARSED, dossier, metrics, policy
 
 
 def gate(decision, name):
@@ -14,7 +14,7 @@ def gate(decision, name):
 
 
 def test_the_first_candidate_above_the_floors_is_promoted():
-    decision = decide(scores(), None, policy())
+    decision = decide(dossier(), None, policy())
     assert decision.promote and not decision.comparable
     assert decision.reason == (
         "alias champion moves: 2 of 3 gates passed, 1 had nothing to compare with; "
@@ -27,7 +27,7 @@ def test_the_first_candidate_above_the_floors_is_promoted():
 
 @pytest.mark.parametrize(("value", "promoted"), [(30.0, True), (29.99, False)])
 def test_a_floor_is_met_exactly_at_its_limit(value, promoted):
-    decision = decide(scores(tvg=value), None, policy(FLOOR))
+    decision = decide(dossier(tvg=value), None, policy(FLOOR))
     assert decision.promote is promoted
     if not promoted:
         assert decision.reason.startswith(
@@ -37,54 +37,54 @@ def test_a_floor_is_met_exactly_at_its_limit(value, promoted):
 
 @pytest.mark.parametrize(("unparsed", "promoted"), [(5, True), (6, False)])
 def test_the_worst_task_counts_for_unparsed_answers(unparsed, promoted):
-    decision = decide(scores(unparsed=unparsed), None, policy(UNPARSED))
+    decision = decide(dossier(unparsed=unparsed), None, policy(UNPARSED))
     assert decision.promote is promoted
     assert gate(decision, "unparsed_share").figure == unparsed
     assert "dvc" in gate(decision, "unparsed_share").detail
 
 
 def test_the_champion_has_to_be_beaten_not_equalled():
-    champion = scores(tvg=60.0)
-    assert decide(scores(tvg=60.01), champion, policy()).promote
-    tie = decide(scores(tvg=60.0), champion, policy())
+    champion = dossier(tvg=60.0)
+    assert decide(dossier(tvg=60.01), champion, policy()).promote
+    tie = decide(dossier(tvg=60.0), champion, policy())
     assert not tie.promote
     assert "60.00 against the champion's 60.00 (gain +0.00, needed > 0)" in tie.reason
 
 
 def test_a_minimal_gain_can_be_asked_for():
     rules = policy(min_gain=2.0)
-    assert not decide(scores(tvg=61.9), scores(tvg=60.0), rules).promote
-    assert decide(scores(tvg=62.0), scores(tvg=60.0), rules).promote
+    assert not decide(dossier(tvg=61.9), dossier(tvg=60.0), rules).promote
+    assert decide(dossier(tvg=62.0), dossier(tvg=60.0), rules).promote
 
 
 @pytest.mark.parametrize(("dvc", "promoted"), [(37.0, True), (36.9, False)])
 def test_another_task_may_lose_only_so_much(dvc, promoted):
-    decision = decide(scores(tvg=70.0, dvc=dvc), scores(dvc=40.0), policy())
+    decision = decide(dossier(tvg=70.0, dvc=dvc), dossier(dvc=40.0), policy())
     assert decision.promote is promoted
     assert gate(decision, "max_regression").figure == pytest.approx(40.0 - dvc)
 
 
 def test_a_champion_scored_on_other_data_is_not_compared_and_the_reason_says_so():
-    champion = scores(tvg=90.0, dvc=90.0, data={"world": "w0", "samples": "s1"})
-    decision = decide(scores(), champion, policy())
+    champion = dossier(tvg=90.0, dvc=90.0, data={"world": "w0", "samples": "s1"})
+    decision = decide(dossier(), champion, policy())
     assert decision.promote and not decision.comparable
     assert decision.reason == (
         "alias champion moves: 2 of 3 gates passed, 1 had nothing to compare with; the champion was scored "
         "on other data (world differ), so the gates alone decide: test-iid/tvg/f1 60.00 here, 90.00 there"
     )
-    assert not decide(scores(tvg=10.0), champion, policy()).promote
+    assert not decide(dossier(tvg=10.0), champion, policy()).promote
 
 
 def test_the_policy_says_which_digests_must_agree():
-    champion = scores(tvg=90.0, data={"world": "w1", "samples": "s1", "features": "f0"})
-    candidate = scores(data={"world": "w1", "samples": "s1", "features": "f1"})
+    champion = dossier(tvg=90.0, data={"world": "w1", "samples": "s1", "features": "f0"})
+    candidate = dossier(data={"world": "w1", "samples": "s1", "features": "f1"})
     assert not decide(candidate, champion, policy()).comparable
     assert decide(candidate, champion, policy(compare_data=["samples"])).comparable
 
 
 def test_a_digest_that_is_not_recorded_is_an_error():
     with pytest.raises(UserError, match=r"compare_data names weather, which metrics\.json does not record"):
-        decide(scores(), None, policy(compare_data=["weather"]))
+        decide(dossier(), None, policy(compare_data=["weather"]))
 
 
 @pytest.mark.parametrize(
@@ -98,25 +98,25 @@ def test_a_digest_that_is_not_recorded_is_an_error():
 )
 def test_a_gate_on_an_unknown_score_is_an_error(change, message):
     with pytest.raises(UserError, match=message):
-        decide(scores(), None, policy({**FLOOR, **change}))
+        decide(dossier(), None, policy({**FLOOR, **change}))
 
 
 def test_an_unknown_headline_is_an_error():
     headline = {"split": "test-iid", "task": "tvg", "metric": "cider"}
     with pytest.raises(UserError, match="headline test-iid/tvg/cider"):
-        decide(scores(), None, policy(headline=headline))
+        decide(dossier(), None, policy(headline=headline))
 
 
 def test_a_score_without_value_fails_its_floor_and_loses_to_any_champion():
-    assert not decide(scores(tvg=None), None, policy(FLOOR)).promote
-    assert not decide(scores(tvg=None), scores(), policy(UNPARSED)).promote
-    assert decide(scores(), scores(tvg=None), policy(UNPARSED)).promote
+    assert not decide(dossier(tvg=None), None, policy(FLOOR)).promote
+    assert not decide(dossier(tvg=None), dossier(), policy(UNPARSED)).promote
+    assert decide(dossier(), dossier(tvg=None), policy(UNPARSED)).promote
 
 
 def test_a_champion_older_than_a_gate_is_not_compared_on_it():
     old = metrics(tvg=50.0)
     del old["scores"]["fpo"]["test-iid"]["dvc"]
-    decision = decide(scores(), scores_of(old, "fpo"), policy())
+    decision = decide(dossier(), Dossier(system="fpo", scores=scores_of(old, "fpo")), policy())
     assert decision.promote and gate(decision, "max_regression").passed is None
 
 
@@ -137,7 +137,7 @@ PERCENT = st.floats(min_value=0, max_value=100)
 
 @given(PERCENT, PERCENT, PERCENT, PERCENT)
 def test_whoever_is_promoted_passed_every_gate_and_no_two_models_beat_each_other(tvg, dvc, tvg2, dvc2):
-    first, second = scores(tvg=tvg, dvc=dvc), scores(tvg=tvg2, dvc=dvc2)
+    first, second = dossier(tvg=tvg, dvc=dvc), dossier(tvg=tvg2, dvc=dvc2)
     rules = policy(FLOOR, UNPARSED, REGRESSION)
     decision = decide(first, second, rules)
     assert decision.promote == (tvg >= 30 and tvg > tvg2 and dvc2 - dvc <= 3)

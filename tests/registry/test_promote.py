@@ -21,7 +21,7 @@ from d2vlm_pipeline.registry import (
 )
 from d2vlm_pipeline.registry.versions import model_digest
 from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
-from registry.records import DATA, metrics, policy
+from registry.records import DATA, dossier, policy
 
 
 def version_at(tracking, alias):
@@ -30,7 +30,7 @@ def version_at(tracking, alias):
 
 def test_a_good_candidate_becomes_the_champion_and_can_be_found_again(tracking, model_dir):
     source = model_dir()
-    outcome = promote(source, metrics(), "fpo", policy(), tracking)
+    outcome = promote(source, dossier(), policy(), tracking)
     assert outcome.moved and outcome.alias == "champion" and outcome.decision.promote
     champion = resolve_champion(tracking)
     assert (champion.name, champion.version, champion.alias) == ("d2vlm", outcome.version, "champion")
@@ -48,8 +48,8 @@ def test_a_good_candidate_becomes_the_champion_and_can_be_found_again(tracking, 
 
 
 def test_a_better_one_takes_over_and_the_former_is_kept(tracking, model_dir):
-    first = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
-    second = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    first = promote(model_dir("first"), dossier(tvg=50.0), policy(), tracking)
+    second = promote(model_dir("second"), dossier(tvg=55.0), policy(), tracking)
     assert second.moved and second.decision.comparable
     assert "55.00 against the champion's 50.00" in second.reason
     assert version_at(tracking, "champion").version == int(second.version)
@@ -58,8 +58,8 @@ def test_a_better_one_takes_over_and_the_former_is_kept(tracking, model_dir):
 
 
 def test_a_worse_one_is_registered_but_the_alias_stays(tracking, model_dir):
-    first = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
-    worse = promote(model_dir("second"), metrics(tvg=40.0), "fpo", policy(), tracking)
+    first = promote(model_dir("first"), dossier(tvg=50.0), policy(), tracking)
+    worse = promote(model_dir("second"), dossier(tvg=40.0), policy(), tracking)
     assert not worse.moved and worse.version != first.version
     assert "alias champion stays" in worse.reason
     assert resolve_champion(tracking).version == first.version
@@ -67,35 +67,35 @@ def test_a_worse_one_is_registered_but_the_alias_stays(tracking, model_dir):
 
 
 def test_a_promotion_that_was_killed_behind_the_move_is_put_on_record(tracking, model_dir):
-    former = promote(model_dir("first"), metrics(tvg=50.0), "fpo", policy(), tracking)
-    second = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    former = promote(model_dir("first"), dossier(tvg=50.0), policy(), tracking)
+    second = promote(model_dir("second"), dossier(tvg=55.0), policy(), tracking)
     lines = audit_path(tracking).read_text().splitlines(keepends=True)
     audit_path(tracking).write_text(lines[0])
-    again = promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking)
+    again = promote(model_dir("second"), dossier(tvg=55.0), policy(), tracking)
     assert again == second and again.moved
     entry = read_audit(tracking)[-1]
     assert (entry.action, entry.version, entry.previous_version) == ("moved", second.version, former.version)
     assert entry.decision == second.decision
-    assert not promote(model_dir("second"), metrics(tvg=55.0), "fpo", policy(), tracking).moved
+    assert not promote(model_dir("second"), dossier(tvg=55.0), policy(), tracking).moved
 
 
 def test_what_a_killed_promotion_was_packing_is_removed(tracking, model_dir):
     left = tracking.state_directory / ".register-left"
     left.mkdir(parents=True)
     (left / "model.safetensors").write_text("half")
-    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    promote(model_dir(), dossier(), policy(), tracking)
     assert not list(tracking.state_directory.glob(".register-*"))
 
 
 def test_below_the_floor_there_is_no_champion(tracking, model_dir):
-    assert not promote(model_dir(), metrics(tvg=10.0), "fpo", policy(), tracking).moved
+    assert not promote(model_dir(), dossier(tvg=10.0), policy(), tracking).moved
     with pytest.raises(UserError, match=r"no champion in sqlite:.*: run `kedro run` first"):
         resolve_champion(tracking)
 
 
 def test_the_same_content_is_not_registered_twice(tracking, model_dir):
-    first = promote(model_dir(), metrics(), "fpo", policy(), tracking)
-    again = promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    first = promote(model_dir(), dossier(), policy(), tracking)
+    again = promote(model_dir(), dossier(), policy(), tracking)
     assert again.version == first.version and not again.moved
     assert (
         again.reason == f"alias champion stays: version {first.version} with the same content has it already"
@@ -107,7 +107,7 @@ def test_the_same_content_is_not_registered_twice(tracking, model_dir):
 def test_an_open_run_takes_the_model_and_stays_open(tracking, model_dir):
     client = tracking_client(tracking)
     run_id = client.create_run(ensure_experiment(client, tracking)).info.run_id
-    outcome = promote(model_dir(), metrics(), "fpo", policy(), tracking, run_id)
+    outcome = promote(model_dir(), dossier(), policy(), tracking, run_id)
     assert version_at(tracking, "champion").run_id == run_id
     run = client.get_run(run_id)
     assert run.info.status == "RUNNING"
@@ -117,12 +117,12 @@ def test_an_open_run_takes_the_model_and_stays_open(tracking, model_dir):
 
 def test_an_unknown_run_is_named(tracking, model_dir):
     with pytest.raises(UserError, match="no run 0123"):
-        promote(model_dir(), metrics(), "fpo", policy(), tracking, "0123")
+        promote(model_dir(), dossier(), policy(), tracking, "0123")
 
 
 def test_the_audit_log_says_who_when_what_and_why(tracking, model_dir):
-    first = promote(model_dir("first"), metrics(), "fpo", policy(), tracking)
-    promote(model_dir("second"), metrics(tvg=40.0), "fpo", policy(), tracking)
+    first = promote(model_dir("first"), dossier(), policy(), tracking)
+    promote(model_dir("second"), dossier(tvg=40.0), policy(), tracking)
     moved, kept = read_audit(tracking)
     assert (moved.action, moved.version, moved.previous_version) == ("moved", first.version, None)
     assert (kept.action, kept.previous_version) == ("kept", first.version)
@@ -132,29 +132,29 @@ def test_the_audit_log_says_who_when_what_and_why(tracking, model_dir):
 
 
 def test_the_audit_log_only_grows(tracking, model_dir):
-    promote(model_dir("first"), metrics(), "fpo", policy(), tracking)
+    promote(model_dir("first"), dossier(), policy(), tracking)
     path = audit_path(tracking)
     before = path.read_bytes()
     path.write_bytes(before.removesuffix(b"\n"))  # as a killed process leaves it
-    promote(model_dir("second"), metrics(tvg=70.0), "fpo", policy(), tracking)
+    promote(model_dir("second"), dossier(tvg=70.0), policy(), tracking)
     assert path.read_bytes().startswith(before)
     assert len(read_audit(tracking)) == 2
 
 
 @pytest.mark.parametrize("damage", ["change", "remove"])
 def test_a_damaged_champion_is_refused(tracking, model_dir, damage):
-    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    promote(model_dir(), dossier(), policy(), tracking)
     weights = resolve_champion(tracking).path / "model.safetensors"
     weights.write_text("other") if damage == "change" else weights.unlink()
     with pytest.raises(UserError, match=r"d2vlm version 1: .*model\.safetensors"):
         resolve_champion(tracking)
     # Promoting the content again is the mend.
-    healed = promote(model_dir(), metrics(tvg=61.0), "fpo", policy(), tracking)
+    healed = promote(model_dir(), dossier(tvg=61.0), policy(), tracking)
     assert healed.moved and resolve_champion(tracking).version == healed.version == "2"
 
 
 def test_a_champion_replaced_with_a_sealed_other_model_is_refused(tracking, model_dir):
-    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    promote(model_dir(), dossier(), policy(), tracking)
     path = resolve_champion(tracking).path
     for file in model_dir("other").iterdir():
         (path / file.name).write_bytes(file.read_bytes())
@@ -162,11 +162,18 @@ def test_a_champion_replaced_with_a_sealed_other_model_is_refused(tracking, mode
         resolve_champion(tracking)
 
 
+def test_a_dossier_about_another_model_is_refused_before_anything_happens(tracking, model_dir):
+    other = dossier().model_copy(update={"model": "0" * 64})
+    with pytest.raises(UserError, match="the dossier is about another model"):
+        promote(model_dir(), other, policy(), tracking)
+    assert not audit_path(tracking).exists()
+
+
 def test_a_damaged_candidate_is_refused_before_anything_happens(tracking, model_dir):
     source = model_dir()
     (source / "config.json").write_text("{ }")
     with pytest.raises(UserError, match=r"config\.json"):
-        promote(source, metrics(), "fpo", policy(), tracking)
+        promote(source, dossier(), policy(), tracking)
     assert not audit_path(tracking).exists()
     assert tracking_client(tracking).search_registered_models() == []
 
@@ -179,7 +186,7 @@ def test_a_failing_registration_leaves_a_failed_run_and_no_version(tracking, mod
 
     monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
     with pytest.raises(OSError, match="no space left"):
-        promote(model_dir(), metrics(), "fpo", policy(), tracking)
+        promote(model_dir(), dossier(), policy(), tracking)
     client = tracking_client(tracking)
     (run,) = client.search_runs([ensure_experiment(client, tracking)])
     assert run.info.status == "FAILED"
@@ -188,12 +195,12 @@ def test_a_failing_registration_leaves_a_failed_run_and_no_version(tracking, mod
 
 
 def test_an_alias_set_by_hand_is_not_overruled(tracking, model_dir):
-    first = promote(model_dir("first"), metrics(tvg=10.0), "fpo", policy(), tracking)
+    first = promote(model_dir("first"), dossier(tvg=10.0), policy(), tracking)
     client = tracking_client(tracking)
     client.delete_model_version_tag("d2vlm", first.version, "evidence")
     client.set_registered_model_alias("d2vlm", "champion", first.version)
-    with pytest.raises(UserError, match="has the alias but no scores on record"):
-        promote(model_dir("second"), metrics(), "fpo", policy(), tracking)
+    with pytest.raises(UserError, match="has the alias but no dossier on record"):
+        promote(model_dir("second"), dossier(), policy(), tracking)
 
 
 def test_asking_for_a_champion_makes_no_store(tmp_path):
@@ -260,7 +267,7 @@ def test_the_registered_model_answers_through_the_predictor(tracking, model_dir,
     import mlflow
     import pandas as pd
 
-    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    promote(model_dir(), dossier(), policy(), tracking)
     version = version_at(tracking, "champion")
     path = Path(tracking_client(tracking).get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
     model = mlflow.pyfunc.load_model(str(path / version.source.rpartition("/")[2]))
@@ -285,7 +292,7 @@ def test_the_registered_model_answers_through_the_predictor(tracking, model_dir,
 
 
 def test_requirements_are_pinned_and_name_no_local_build(tracking, model_dir):
-    promote(model_dir(), metrics(), "fpo", policy(), tracking)
+    promote(model_dir(), dossier(), policy(), tracking)
     path = resolve_champion(tracking).path.parents[1] / "requirements.txt"
     lines = path.read_text().split()
     assert all("==" in line and "+" not in line for line in lines)

@@ -2,25 +2,25 @@
 
 from d2vlm_pipeline.registry.audit import AuditEntry, audit_path, promotion_lock, read_audit
 from d2vlm_pipeline.registry.decide import Decision, decide
+from d2vlm_pipeline.registry.dossier import Dossier
 from d2vlm_pipeline.registry.gates import GateResult
 from d2vlm_pipeline.registry.opening import model_ref, open_predictor
 from d2vlm_pipeline.registry.policy import (
     Gate,
     Policy,
-    Score,
     ScoreName,
-    Scores,
     load_policy,
     policy_of,
-    scores_of,
 )
 from d2vlm_pipeline.registry.promote import PromotionOutcome, promote
+from d2vlm_pipeline.registry.scores import Score, Scores, scores_of
 from d2vlm_pipeline.registry.versions import ChampionRef, resolve_champion
 
 __all__ = [
     "AuditEntry",
     "ChampionRef",
     "Decision",
+    "Dossier",
     "Gate",
     "GateResult",
     "Policy",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.registry.dossier import Dossier
 from d2vlm_pipeline.registry.gates import GateResult, judge_gate, judge_headline, score_at, shown, value_at
-from d2vlm_pipeline.registry.policy import Policy, Scores
+from d2vlm_pipeline.registry.policy import Policy
+from d2vlm_pipeline.registry.scores import Scores
 
 
 class Decision(StrictModel):
@@ -29,7 +31,7 @@ class Decision(StrictModel):
     reason: str
 
 
-def decide(candidate: Scores, champion: Scores | None, policy: Policy) -> Decision:
+def decide(candidate: Dossier, champion: Dossier | None, policy: Policy) -> Decision:
     """Decide whether `candidate` takes the alias from `champion`.
 
     Every gate has to pass. Against a champion that was scored on the same data the headline has to be better
@@ -38,11 +40,12 @@ def decide(candidate: Scores, champion: Scores | None, policy: Policy) -> Decisi
     Raises:
         UserError: the policy names a score or a data digest that the candidate does not have.
     """
-    differing = _differing_data(candidate, champion, policy)
-    rival = None if differing else champion
-    ours = score_at(candidate, policy.headline, f"headline {policy.headline}").value
-    theirs = None if champion is None else value_at(champion, policy.headline)
-    gates = [judge_gate(gate, candidate, rival) for gate in policy.gates]
+    held = None if champion is None else champion.scores
+    differing = _differing_data(candidate.scores, held, policy)
+    rival = None if differing else held
+    ours = score_at(candidate.scores, policy.headline, f"headline {policy.headline}").value
+    theirs = None if held is None else value_at(held, policy.headline)
+    gates = [judge_gate(gate, candidate.scores, rival) for gate in policy.gates]
     if rival is not None:
         gates.append(judge_headline(policy, ours, theirs))
     promote = all(gate.passed is not False for gate in gates)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
-from d2vlm_pipeline.registry.policy import ALL_TASKS, Gate, Policy, Score, ScoreName, Scores
+from d2vlm_pipeline.registry.policy import ALL_TASKS, Gate, Policy, ScoreName
+from d2vlm_pipeline.registry.scores import Score, Scores
 
 _SEVERITY = {False: 0, True: 1, None: 2}
 

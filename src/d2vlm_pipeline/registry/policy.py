@@ -1,4 +1,4 @@
-"""What promotion is decided on: the scores of one system, and the policy of conf/base/promotion.yml."""
+"""The rules of promotion: the policy of conf/base/promotion.yml."""
 
 from __future__ import annotations
 
@@ -13,24 +13,6 @@ from d2vlm_pipeline.artifacts import StrictModel, UserError, validation_reason
 Percent = Annotated[float, Field(ge=0, le=100)]
 GateKind = Literal["floor", "unparsed_share", "max_regression"]
 ALL_TASKS = "*"
-
-
-class Score(StrictModel):
-    """One figure of metrics.json: percent, bootstrap interval, how many were scored, how many unreadable."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    n: int = Field(ge=0)
-    unparsed: int = Field(ge=0)
-
-
-class Scores(StrictModel):
-    """The scores of one system, `tasks[split][task][metric]`, and the digests of the data they rest on."""
-
-    system: str
-    data: dict[str, Any]
-    tasks: dict[str, dict[str, dict[str, Score]]]
 
 
 class ScoreName(StrictModel):
@@ -121,22 +103,3 @@ def load_policy(path: Path | str) -> Policy:
     if not isinstance(rules, dict):
         raise UserError(f"{path}: a promotion policy is a mapping below `promotion:`; mend it")
     return policy_of(rules, str(path))
-
-
-def scores_of(metrics: Mapping[str, Any], system: str) -> Scores:
-    """The scores of one system out of a metrics.json record.
-
-    Raises:
-        UserError: the system was not scored, or the record is malformed.
-    """
-    systems = metrics.get("scores", {})
-    if system not in systems:
-        held = ", ".join(sorted(systems)) or "none"
-        raise UserError(
-            f"metrics.json: no scores of {system!r} (it has {held}); run the evaluation pipeline with it"
-        )
-    try:
-        return Scores(system=system, data=metrics.get("data", {}), tasks=systems[system])
-    except ValidationError as error:
-        reason = f"{system}: {validation_reason(error)}"
-        raise UserError(f"metrics.json: {reason}; run the evaluation pipeline again") from None

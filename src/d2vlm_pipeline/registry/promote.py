@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, validation_reason
 from d2vlm_pipeline.registry.audit import AuditEntry, append_entry, promotion_lock, read_audit, stamp
 from d2vlm_pipeline.registry.decide import Decision, decide
-from d2vlm_pipeline.registry.policy import Policy, Scores, scores_of
+from d2vlm_pipeline.registry.dossier import Dossier
+from d2vlm_pipeline.registry.policy import Policy
 from d2vlm_pipeline.registry.versions import (
     DIGEST_TAG,
     artifact_directory,
@@ -49,8 +50,7 @@ class PromotionOutcome(StrictModel):
 
 def promote(
     candidate_dir: Path | str,
-    metrics: Mapping[str, Any],
-    system: str,
+    dossier: Dossier,
     policy: Policy,
     tracking: TrackingConfig,
     run_id: str | None = None,
@@ -63,30 +63,34 @@ def promote(
 
     Args:
         candidate_dir: sealed model directory.
-        metrics: the metrics.json record.
-        system: whose scores in it are the candidate's.
+        dossier: what was measured of the candidate.
         policy: the rules.
         tracking: the MLflow store.
         run_id: an open run to log to; a run of its own is made and closed where not given.
 
     Raises:
-        UserError: the directory is damaged, the system was not scored, the policy names an unknown score, the
-            champion's scores are not on record, or another promotion is under way.
+        UserError: the directory is damaged, the dossier is about another model, the policy names an unknown
+            score, the champion's dossier is not on record, or another promotion is under way.
     """
     candidate_dir = Path(candidate_dir)
-    candidate, digest = scores_of(metrics, system), model_digest(candidate_dir)
+    digest, system = model_digest(candidate_dir), dossier.system
+    if dossier.model not in (None, digest):
+        raise UserError(
+            f"{candidate_dir}: the dossier is about another model ({dossier.model[:12]}, not {digest[:12]}); "
+            "run `kedro run --pipelines evaluation` with it"
+        )
     with promotion_lock(tracking):
         client = tracking_client(tracking)
         champion = version_at(client, tracking, policy.alias)
         if champion is not None and (decision := _broken_off(tracking, champion, digest)):
             return _put_on_record(client, tracking, policy.alias, champion, decision, system)
-        rival = None if champion is None else _scores_on_record(client, tracking, champion)
-        decision = decide(candidate, rival, policy)
+        rival = None if champion is None else _dossier_on_record(client, tracking, champion)
+        decision = decide(dossier, rival, policy)
         with open_run(client, tracking, run_id, "promotion") as run:
             version = find_version(client, tracking, digest)
             if version is None:
                 version = register_model(client, tracking, run, candidate_dir, digest)
-            evidence = {"scores": candidate, "decision": decision, "metrics": dict(metrics)}
+            evidence = {"dossier": dossier, "decision": decision}
             _record_evidence(client, tracking, run, version, evidence)
             moved = _move_alias(client, policy.alias, champion, version, decision)
         outcome = _outcome(policy, champion, version, decision, moved)
@@ -121,16 +125,16 @@ def _put_on_record(
     return outcome
 
 
-def _scores_on_record(client: MlflowClient, tracking: TrackingConfig, champion: ModelVersion) -> Scores:
-    """The scores with which a version was promoted."""
+def _dossier_on_record(client: MlflowClient, tracking: TrackingConfig, champion: ModelVersion) -> Dossier:
+    """The dossier with which a version was promoted."""
     where = f"{champion.name} version {champion.version}"
     mend = f"delete its alias with MLflow, then promote again ({tracking.tracking_uri})"
     run_id, _, folder = champion.tags.get(_EVIDENCE_TAG, "").partition("/")
     if not folder:
-        raise UserError(f"{where}: has the alias but no scores on record to compare with; {mend}")
-    path = artifact_directory(client, tracking, run_id, folder) / "scores.json"
+        raise UserError(f"{where}: has the alias but no dossier on record to compare with; {mend}")
+    path = artifact_directory(client, tracking, run_id, folder) / "dossier.json"
     try:
-        return Scores.model_validate_json(path.read_bytes())
+        return Dossier.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{where}: {path} is missing; {mend}") from None
     except ValidationError as error:
@@ -151,8 +155,8 @@ def _record_evidence(
     decision: Decision = evidence["decision"]
     tags = {
         _EVIDENCE_TAG: f"{run_id}/{folder}",
-        "system": evidence["scores"].system,
-        "data": canonical_json(evidence["scores"].data),
+        "system": evidence["dossier"].system,
+        "data": canonical_json(evidence["dossier"].scores.data),
         "decision": canonical_json(decision),
     }
     for key, value in tags.items():

@@ -5,6 +5,7 @@ from functools import partial, update_wrapper
 from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.orchestration import WITHOUT_OPTIONAL
+from d2vlm_pipeline.pipelines.evaluation.dossier import dossier_pipeline
 from d2vlm_pipeline.pipelines.evaluation.nodes import (
     answer_questions,
     answer_with_given_model,
@@ -34,7 +35,7 @@ def create_pipeline() -> Pipeline:
         tags="cpu",
     )
     answers = Pipeline([guess, *(_answer(answerer) for answerer in ANSWERERS)])
-    return answers + Pipeline(_judges()) + studies_pipeline()
+    return answers + Pipeline(_judges()) + studies_pipeline() + dossier_pipeline()
 
 
 def _judges() -> list[Node]:
