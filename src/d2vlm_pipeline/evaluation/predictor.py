@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -69,6 +69,27 @@ class SwappedVideo:
         return self.source.identity(self.other[video])
 
 
+class Said(NamedTuple):
+    """An answer as it was generated, with the times of the frames that it speaks of."""
+
+    question: Question
+    generated: Generated
+    timebase: TimeBase
+
+    @property
+    def intervals(self) -> list[PredictedInterval]:
+        """One for each `<evi>` of the answer, in order, in seconds."""
+        intervals = []
+        for span in self.generated.spans:
+            interval = self.timebase.interval_of(span.first, span.last)
+            # Six decimals: more would be rounding noise that differs between machines.
+            confidence = round(min(1.0, max(0.0, span.confidence)), 6)
+            intervals.append(
+                PredictedInterval(start_s=interval.start_s, end_s=interval.end_s, confidence=confidence)
+            )
+        return intervals
+
+
 @dataclass(frozen=True)
 class _ReadClips:
     """Times of clips, and what the model keeps of having read them."""
@@ -127,9 +148,10 @@ class Predictor:
         for portion in (
             portions if len(portions) < 2 else track(portions, f"answer ({self.system})", unit="batch")
         ):
-            yield from self._answer(portion)
+            yield from map(self.prediction, self.say(portion))
 
-    def _answer(self, questions: Sequence[Question]) -> list[Prediction]:
+    def say(self, questions: Sequence[Question]) -> list[Said]:
+        """What the model says to a batch of questions, in order, with what it found on the way."""
         from d2vlm_pipeline.model.generate import ResponseForm, generate
 
         if not questions:
@@ -152,7 +174,7 @@ class Predictor:
             adjust=self._adjust(questions),
             form=ResponseForm(tokens.evi_end, self.max_evidence, self.choice == "likeliest"),
         )
-        return [self._prediction(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
+        return [Said(q, a, times[q.video]) for q, a in zip(questions, answers, strict=True)]
 
     def _adjust(self, questions: Sequence[Question]) -> AdjustLogits | None:
         from d2vlm_pipeline.model.sampling import sampler
@@ -215,9 +237,11 @@ class Predictor:
             method = {"method": "sampled", "temperature": self.temperature, "draw": self.draw}
         return {**method, "choice": self.choice, "max_new_tokens": self.max_new_tokens}
 
-    def _prediction(self, question: Question, answer: Generated, timebase: TimeBase) -> Prediction:
+    def prediction(self, said: Said) -> Prediction:
+        """The record of an answer."""
+        question, answer, timebase = said
         raw = str(self.bundle.tokenizer.decode(answer.token_ids, skip_special_tokens=False))
-        parsed = parse_generation(raw, _in_seconds(answer, timebase), question.task, question.options)
+        parsed = parse_generation(raw, said.intervals, question.task, question.options)
         return Prediction(
             sample_id=question.sample_id,
             video=question.video,
@@ -235,15 +259,3 @@ class Predictor:
             timebase_digest=timebase.digest,
             model=self.ref,
         )
-
-
-def _in_seconds(answer: Generated, timebase: TimeBase) -> list[PredictedInterval]:
-    intervals = []
-    for span in answer.spans:
-        interval = timebase.interval_of(span.first, span.last)
-        # Six decimals: more would be rounding noise that differs between machines.
-        confidence = round(min(1.0, max(0.0, span.confidence)), 6)
-        intervals.append(
-            PredictedInterval(start_s=interval.start_s, end_s=interval.end_s, confidence=confidence)
-        )
-    return intervals

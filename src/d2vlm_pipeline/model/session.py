@@ -7,9 +7,10 @@ the content of that interval when it is read back (method.md §6.1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,12 +38,18 @@ class PromptQuestion:
 
 @dataclass(frozen=True)
 class FoundSpan:
-    """Frames of one `<evi>`, how sure the model is, and the log-odds of the likeliest frame to belong."""
+    """Frames of one `<evi>`, how sure the model is, and the log-odds of the likeliest frame to belong.
+
+    ``log_odds_T`` has those of every frame, which the interval was selected from.
+    """
 
     first: int
     last: int
     confidence: float
     support: float = 0.0
+    log_odds_T: np.ndarray = field(
+        default_factory=lambda: np.empty(0, dtype=np.float32), compare=False, repr=False
+    )
 
 
 class Session:
@@ -94,8 +101,9 @@ class Session:
         frames = self._frames_Q[rows]
         spans = select_spans(logits, frames, self._model.config.span)
         sure = interval_confidences(logits, frames, spans)
-        support = [float(row[:count].max()) for row, count in zip(logits, frames, strict=True)]
-        found = zip(rows, spans.tolist(), sure.tolist(), support, strict=True)
+        own = [row[:count] for row, count in zip(logits, frames, strict=True)]
+        support = [float(row.max()) for row in own]
+        found = zip(rows, spans.tolist(), sure.tolist(), support, own, strict=True)
         return {row: FoundSpan(first, last, *rest) for row, (first, last), *rest in found}
 
     def likeliest(self, choices: Mapping[int, Sequence[Sequence[int]]]) -> dict[int, list[int]]:

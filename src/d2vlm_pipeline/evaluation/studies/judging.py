@@ -7,7 +7,7 @@ import numpy as np
 from d2vlm_pipeline.evaluation.overlap import harmonic_mean, precision_recall
 from d2vlm_pipeline.evaluation.pairs import Pair
 from d2vlm_pipeline.evaluation.parsing import answer_text, option_index
-from d2vlm_pipeline.timeline import GROUNDED_TASKS, Prediction, Sample
+from d2vlm_pipeline.timeline import GROUNDED_TASKS, Prediction, Question, Sample
 
 
 def is_judged(sample: Sample) -> bool:
@@ -34,12 +34,12 @@ def confidence_of(pair: Pair) -> float | None:
     return float(np.mean([interval.confidence for interval in said])) if said else None
 
 
-def says_the_same(sample: Sample, one: Prediction, other: Prediction) -> bool:
+def says_the_same(asked: Sample | Question, one: Prediction, other: Prediction) -> bool:
     """Whether two answers agree in what they say: in the option where there are options, else in the words.
 
     Times are left out: they are not what is said but where it is seen.
     """
     a, b = (answer_text(prediction.segments) for prediction in (one, other))
-    if sample.options is not None:
-        return option_index(a, len(sample.options)) == option_index(b, len(sample.options))
+    if asked.options is not None:
+        return option_index(a, len(asked.options)) == option_index(b, len(asked.options))
     return a.split() == b.split()
