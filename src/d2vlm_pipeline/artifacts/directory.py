@@ -107,7 +107,7 @@ def verify(path: Path | str) -> None:
 
 def _verify_directory(path: Path) -> None:
     expected = read_manifest(path).files
-    present = {name for name in _files_below(path) if name != MANIFEST_NAME}
+    present = {name for name in files_below(path) if name != MANIFEST_NAME}
     for name in sorted(expected.keys() | present):
         if name not in present:
             raise UserError(f"{path / name}: missing; run the step that makes {path} again")
@@ -123,7 +123,7 @@ def _verify_directory(path: Path) -> None:
 
 def _seal(directory: Path) -> None:
     """Hash and fsync every file, write the manifest, fsync every directory."""
-    names = sorted(_files_below(directory))
+    names = sorted(files_below(directory))
     if MANIFEST_NAME in names:
         raise UserError(f"{directory}: {MANIFEST_NAME} is written by the seal; choose another file name")
     for name in names:
@@ -166,8 +166,12 @@ def _delete(path: Path) -> None:
         path.unlink()
 
 
-def _files_below(directory: Path) -> Iterator[str]:
-    """POSIX paths, relative to `directory`, of its files; refuses links, whose content lies elsewhere."""
+def files_below(directory: Path) -> Iterator[str]:
+    """POSIX paths, relative to `directory`, of its files.
+
+    Raises:
+        UserError: a link, whose content lies elsewhere, or a special file.
+    """
     for folder, subfolders, files in os.walk(directory):
         for name in [*subfolders, *files]:
             entry = Path(folder) / name
