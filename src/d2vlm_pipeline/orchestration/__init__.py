@@ -7,11 +7,13 @@ from d2vlm_pipeline.orchestration.datasets import (
     WITHOUT_OPTIONAL,
     AtomicDataset,
     BytesDataset,
+    CurvesDataset,
     DatasetUserError,
     DirectoryDataset,
     JsonLinesDataset,
     LeaveAsIs,
     PersistedDataset,
+    PictureDataset,
 )
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ __all__ = [
     "WITHOUT_OPTIONAL",
     "AtomicDataset",
     "BytesDataset",
+    "CurvesDataset",
     "DatasetUserError",
     "DirectoryDataset",
     "JsonLinesDataset",
     "LeaveAsIs",
     "PersistedDataset",
+    "PictureDataset",
     "RayRunner",
 ]
 

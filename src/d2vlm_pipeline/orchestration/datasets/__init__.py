@@ -1,6 +1,6 @@
 """Datasets for the catalog: whatever is persisted appears whole or not at all."""
 
-from d2vlm_pipeline.orchestration.datasets.atomic import AtomicDataset
+from d2vlm_pipeline.orchestration.datasets.atomic import AtomicDataset, CurvesDataset
 from d2vlm_pipeline.orchestration.datasets.base import (
     FOLLOWS_CHAMPION,
     WITHOUT_OPTIONAL,
@@ -8,7 +8,7 @@ from d2vlm_pipeline.orchestration.datasets.base import (
     LeaveAsIs,
     PersistedDataset,
 )
-from d2vlm_pipeline.orchestration.datasets.bytes import BytesDataset
+from d2vlm_pipeline.orchestration.datasets.bytes import BytesDataset, PictureDataset
 from d2vlm_pipeline.orchestration.datasets.directory import DirectoryDataset
 from d2vlm_pipeline.orchestration.datasets.json_lines import JsonLinesDataset
 
@@ -17,9 +17,11 @@ __all__ = [
     "WITHOUT_OPTIONAL",
     "AtomicDataset",
     "BytesDataset",
+    "CurvesDataset",
     "DatasetUserError",
     "DirectoryDataset",
     "JsonLinesDataset",
     "LeaveAsIs",
     "PersistedDataset",
+    "PictureDataset",
 ]

@@ -1,12 +1,15 @@
 """Any single-file Kedro dataset, made crash-safe."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview, PlotlyPreview
 
 from d2vlm_pipeline.artifacts import atomic_file
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.previews import curves_chart, empty_chart, shortened
 
 
 class AtomicDataset(PersistedDataset):
@@ -60,3 +63,15 @@ class AtomicDataset(PersistedDataset):
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "dataset": self._definition}
+
+    def preview(self) -> JSONPreview:
+        """The record, shortened, for Kedro-Viz."""
+        return JSONPreview(json.dumps(shortened(self._read()) if self.exists() else self.missing()))
+
+
+class CurvesDataset(AtomicDataset):
+    """Curves of a phase that trains: the same, looked at as a chart."""
+
+    def preview(self) -> PlotlyPreview:
+        """The chart, for Kedro-Viz."""
+        return PlotlyPreview(curves_chart(self._read()) if self.exists() else empty_chart(self.missing()))

@@ -107,6 +107,10 @@ class PersistedDataset(AbstractDataset[Any, Any]):
         except UserError as error:
             raise _passed_on(error) from error
 
+    def missing(self) -> dict[str, str]:
+        """What is shown of it where there is nothing to show: what makes it."""
+        return {"missing": run_command(self.made_by) if self.made_by else "no pipeline makes it"}
+
     def _exists(self) -> bool:
         return self._path.exists() if self._raw else is_complete(self._path)
 

@@ -1,9 +1,13 @@
 """Directories written and read by functions of the project: models, feature stores, rendered clips."""
 
+import json
 from typing import Any
+
+from kedro_datasets._typing import JSONPreview
 
 from d2vlm_pipeline.artifacts import atomic_directory
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.previews import folder
 from d2vlm_pipeline.orchestration.imports import import_object, require_module
 
 
@@ -74,6 +78,10 @@ class DirectoryDataset(PersistedDataset):
         kept = {"cache": self._path.with_name(self._cache), "published": self._path} if self._cache else {}
         with atomic_directory(self._path) as temporary:
             save(data, temporary, **kept, **self._save_args)
+
+    def preview(self) -> JSONPreview:
+        """Files and their sizes, for Kedro-Viz."""
+        return JSONPreview(json.dumps(folder(self._path) if self.exists() else self.missing()))
 
     def _describe(self) -> dict[str, Any]:
         functions = {"save": self._save_function, "load": self._load_function}

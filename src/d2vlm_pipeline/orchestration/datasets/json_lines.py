@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import DatasetError
+from kedro_datasets._typing import TablePreview
 from pydantic import BaseModel
 
 from d2vlm_pipeline.artifacts import Resumable, atomic_file, collector_paused
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset
+from d2vlm_pipeline.orchestration.datasets.previews import ROWS, first_rows, table
 from d2vlm_pipeline.orchestration.imports import import_object, require_module
 from d2vlm_pipeline.timeline import dump_jsonl, read_jsonl
 
@@ -71,6 +73,10 @@ class JsonLinesDataset(PersistedDataset):
                 if not isinstance(record, model):
                     raise DatasetError(f"{self._path}: expected {self._records}, got {type(record).__name__}")
                 stream.write(dump_jsonl([self._placed(record, self._portable)]))
+
+    def preview(self, nrows: int = ROWS) -> TablePreview:
+        """The first rows, for Kedro-Viz."""
+        return TablePreview(first_rows(self._path, nrows) if self.exists() else table([self.missing()]))
 
     def _placed(self, record: BaseModel, to: Callable[[str], str]) -> BaseModel:
         if self._place is None:
