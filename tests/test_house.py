@@ -159,7 +159,7 @@ def test_every_kind_of_configuration_loads(env: str, kind: str) -> None:
 
 
 def test_every_yaml_file_is_read_by_some_kind_of_configuration() -> None:
-    kinds = ("catalog", "parameters", "mlflow", "promotion", "globals", "logging", "ray")
+    kinds = ("catalog", "parameters", "mlflow", "promotion", "registry", "globals", "logging", "ray")
     files = [path for path in CONF.rglob("*.yml") if "local" not in path.parts]
     assert files
     for path in files:

@@ -138,6 +138,7 @@ def check(undisturbed: Undisturbed, again: Ended, moment: Moment) -> None:
 def check_champion(root: Path, copy: Path) -> None:
     """The alias names the FPO model that lies there, and was moved once."""
     from d2vlm_pipeline.orchestration.project import tracking_config
+    from d2vlm_pipeline.orchestration.registry_settings import project_keyring
     from d2vlm_pipeline.registry import read_audit, resolve_champion
     from d2vlm_pipeline.registry.versions import model_digest
 
@@ -145,6 +146,7 @@ def check_champion(root: Path, copy: Path) -> None:
     moves = [entry for entry in read_audit(tracking) if entry.action == "moved"]
     # MLflow keeps a database open that has long been replaced: of a copy it knows nothing yet.
     shutil.copy(str(tracking.database), copy)
-    champion = resolve_champion(tracking.model_copy(update={"tracking_uri": f"sqlite:///{copy}"}))
+    store = tracking.model_copy(update={"tracking_uri": f"sqlite:///{copy}"})
+    champion = resolve_champion(store, keyring=project_keyring(root, "faults"))
     assert champion.digest == model_digest(root / "data/faults/06_models/fpo")
     assert [move.version for move in moves] == [champion.version]

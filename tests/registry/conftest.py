@@ -5,7 +5,22 @@ from pathlib import Path
 import pytest
 
 from d2vlm_pipeline.artifacts import atomic_directory
+from d2vlm_pipeline.registry.keys import KEY_VARIABLE, Keyring, signing_key
 from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory) -> Path:
+    """A key of the tests' own."""
+    path = tmp_path_factory.mktemp("keys") / "signing_key.pem"
+    signing_key(Keyring(key_file=path), {})
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_key(key_file, monkeypatch) -> None:
+    """What is promoted without naming keys is signed, and trusted, by that one."""
+    monkeypatch.setenv(KEY_VARIABLE, str(key_file))
 
 
 @pytest.fixture(scope="module")

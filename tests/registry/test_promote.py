@@ -158,7 +158,14 @@ def test_a_champion_replaced_with_a_sealed_other_model_is_refused(tracking, mode
     path = resolve_champion(tracking).path
     for file in model_dir("other").iterdir():
         (path / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(UserError, match=r"has digest \w{12}, not \w{12}"):
+    with pytest.raises(UserError, match=r"d2vlm version 1: .*MANIFEST\.json is changed"):
+        resolve_champion(tracking)
+
+
+def test_a_version_whose_digest_on_record_is_another_is_refused(tracking, model_dir):
+    promote(model_dir(), dossier(), policy(), tracking)
+    tracking_client(tracking).set_model_version_tag("d2vlm", "1", "digest", "0" * 64)
+    with pytest.raises(UserError, match=r"has digest \w{12}, not 000000000000"):
         resolve_champion(tracking)
 
 

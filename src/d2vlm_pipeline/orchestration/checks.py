@@ -131,7 +131,7 @@ def _parameter_files(conf: Path, env: str | None) -> Iterator[Path]:
     """Parameter files in order of precedence: the environment's before base's."""
     for folder in (env or CONFIG_LOADER_ARGS["default_run_env"], CONFIG_LOADER_ARGS["base_env"]):
         yield from sorted((conf / folder).rglob("parameters*.yml"))
-        for name in ("promotion*.yml", "ray*.yml"):
+        for name in ("promotion*.yml", "registry*.yml", "ray*.yml"):
             yield from sorted((conf / folder).glob(name))
 
 

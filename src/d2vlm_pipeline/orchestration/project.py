@@ -21,8 +21,11 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {
         "mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"],
-        # The rules of promotion and the settings of Ray are parameters with files of their own.
-        "parameters": ["parameters*", "parameters*/**", "**/parameters*", "promotion*", "ray*"],
+        # The rules of promotion, the registry's settings and Ray's are parameters with files of their own.
+        "parameters": [
+            *("parameters*", "parameters*/**", "**/parameters*"),
+            *("promotion*", "registry*", "ray*"),
+        ],
     },
 }
 

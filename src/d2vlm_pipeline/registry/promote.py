@@ -12,6 +12,7 @@ from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, val
 from d2vlm_pipeline.registry.audit import AuditEntry, append_entry, promotion_lock, read_audit, stamp
 from d2vlm_pipeline.registry.decide import Decision, decide
 from d2vlm_pipeline.registry.dossier import Dossier
+from d2vlm_pipeline.registry.keys import Keyring, signing_key, trusted_keys
 from d2vlm_pipeline.registry.policy import Policy
 from d2vlm_pipeline.registry.versions import (
     DIGEST_TAG,
@@ -54,6 +55,7 @@ def promote(
     policy: Policy,
     tracking: TrackingConfig,
     run_id: str | None = None,
+    keyring: Keyring | None = None,
 ) -> PromotionOutcome:
     """Register a model and make it the champion where the policy allows.
 
@@ -67,12 +69,13 @@ def promote(
         policy: the rules.
         tracking: the MLflow store.
         run_id: an open run to log to; a run of its own is made and closed where not given.
+        keyring: where keys are; those of the environment variables where not given.
 
     Raises:
         UserError: the directory is damaged, the dossier is about another model, the policy names an unknown
             score, the champion's dossier is not on record, or another promotion is under way.
     """
-    candidate_dir = Path(candidate_dir)
+    candidate_dir, keyring = Path(candidate_dir), keyring or Keyring()
     digest, system = model_digest(candidate_dir), dossier.system
     if dossier.model not in (None, digest):
         raise UserError(
@@ -87,9 +90,10 @@ def promote(
         rival = None if champion is None else _dossier_on_record(client, tracking, champion)
         decision = decide(dossier, rival, policy)
         with open_run(client, tracking, run_id, "promotion") as run:
-            version = find_version(client, tracking, digest)
+            version = find_version(client, tracking, digest, trusted_keys(keyring))
             if version is None:
-                version = register_model(client, tracking, run, candidate_dir, digest)
+                key = signing_key(keyring)
+                version = register_model(client, tracking, run, candidate_dir, digest, key)
             evidence = {"dossier": dossier, "decision": decision}
             _record_evidence(client, tracking, run, version, evidence)
             moved = _move_alias(client, policy.alias, champion, version, decision)

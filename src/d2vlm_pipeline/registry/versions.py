@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Collection
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError, digest_json, read_manifest, verify
+from d2vlm_pipeline.registry.evidence import sign_folder, verify_folder
+from d2vlm_pipeline.registry.keys import Keyring, SigningKey, trusted_keys
 from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
 
 if TYPE_CHECKING:
@@ -61,9 +64,14 @@ def model_digest(directory: Path) -> str:
 
 
 def register_model(
-    client: MlflowClient, tracking: TrackingConfig, run_id: str, directory: Path, digest: str
+    client: MlflowClient,
+    tracking: TrackingConfig,
+    run_id: str,
+    directory: Path,
+    digest: str,
+    key: SigningKey,
 ) -> ModelVersion:
-    """Put a model directory into the registry as a new version, its files as artifacts of the run.
+    """Put a model directory into the registry as a new, signed version, its files as artifacts of the run.
 
     The version is created last: a process killed before leaves files that nothing refers to. Call it with the
     promotion lock held: what such a process was packing is removed.
@@ -74,6 +82,7 @@ def register_model(
         run_id: the run that takes the files.
         directory: a sealed model directory.
         digest: its digest, as `model_digest` gives it.
+        key: what the files are signed with.
     """
     from mlflow.exceptions import MlflowException
 
@@ -85,6 +94,7 @@ def register_model(
     with TemporaryDirectory(dir=tracking.state_directory, prefix=_SCRATCH) as scratch:
         packed = Path(scratch) / folder
         _pack(directory, packed)
+        sign_folder(packed, key)
         client.log_artifacts(run_id, str(packed), folder)
     try:
         client.create_registered_model(tracking.model_name)
@@ -97,14 +107,16 @@ def register_model(
     )
 
 
-def find_version(client: MlflowClient, tracking: TrackingConfig, digest: str) -> ModelVersion | None:
-    """The newest intact version with this content; None where there is none."""
+def find_version(
+    client: MlflowClient, tracking: TrackingConfig, digest: str, trusted: Collection[str]
+) -> ModelVersion | None:
+    """The newest intact version with this content, signed by a trusted key; None where there is none."""
     found = client.search_model_versions(f"name = '{tracking.model_name}' and tags.{DIGEST_TAG} = '{digest}'")
     for version in sorted(found, key=lambda version: int(version.version), reverse=True):
         try:
-            _verified_path(client, tracking, version)
+            verified_path(client, tracking, version, trusted)
         except UserError:
-            # Its files were lost or changed; registering the content again is the mend.
+            # Its files were lost or changed, or nobody we trust has signed them: registering is the mend.
             continue
         return version
     return None
@@ -123,11 +135,18 @@ def version_at(client: MlflowClient, tracking: TrackingConfig, alias: str) -> Mo
         raise
 
 
-def resolve_champion(tracking: TrackingConfig, alias: str = "champion") -> ChampionRef:
-    """The champion's model directory, every file verified against the digest on record.
+def resolve_champion(
+    tracking: TrackingConfig, alias: str = "champion", keyring: Keyring | None = None
+) -> ChampionRef:
+    """The champion's model directory, its signature checked, and every file against it.
+
+    Args:
+        tracking: the store.
+        alias: who is meant.
+        keyring: where trusted keys are; those of the environment variables where not given.
 
     Raises:
-        UserError: there is no champion yet, or its files are missing or changed.
+        UserError: there is no champion yet, its files are missing or changed, or nobody trusted signed them.
     """
     missing = UserError(f"no {alias} in {tracking.tracking_uri}: run `kedro run` first")
     # Asking must not create an empty store.
@@ -142,7 +161,7 @@ def resolve_champion(tracking: TrackingConfig, alias: str = "champion") -> Champ
         version=str(version.version),
         alias=alias,
         digest=version.tags.get(DIGEST_TAG, ""),
-        path=_verified_path(client, tracking, version),
+        path=verified_path(client, tracking, version, trusted_keys(keyring or Keyring())),
     )
 
 
@@ -161,7 +180,14 @@ def artifact_directory(client: MlflowClient, tracking: TrackingConfig, run_id: s
     return cache / folder
 
 
-def _verified_path(client: MlflowClient, tracking: TrackingConfig, version: ModelVersion) -> Path:
+def verified_path(
+    client: MlflowClient, tracking: TrackingConfig, version: ModelVersion, trusted: Collection[str]
+) -> Path:
+    """The model directory of a version on this machine, after checking signature and files of its folder.
+
+    Raises:
+        UserError: it was not registered by this project, nobody trusted signed it, or a file was changed.
+    """
     where = f"{version.name} version {version.version}"
     expected, path = version.tags.get(DIGEST_TAG), version.tags.get(_PATH_TAG)
     if expected is None or path is None or version.run_id is None:
@@ -172,10 +198,8 @@ def _verified_path(client: MlflowClient, tracking: TrackingConfig, version: Mode
     directory = artifact_directory(client, tracking, version.run_id, folder) / below
     if not directory.is_dir():
         raise UserError(f"{where}: {directory} is missing; restore it or promote another version")
-    try:
-        found = model_digest(directory)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+    packed = directory.parents[len(Path(below).parts) - 1]
+    found = verify_folder(packed, trusted, where).digest or "none"
     if found != expected:
         raise UserError(f"{where}: {directory} has digest {found[:12]}, not {expected[:12]}; promote another")
     return directory

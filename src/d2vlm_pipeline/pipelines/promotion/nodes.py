@@ -6,15 +6,20 @@ from typing import Any
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.model import ModelBundle
+from d2vlm_pipeline.registry.config import RegistryConfig
 from d2vlm_pipeline.registry.policy import Policy
 
 
-def promote_model(model: ModelBundle, dossier: dict[str, Any] | None, policy: Policy) -> dict[str, Any]:
+def promote_model(
+    model: ModelBundle, dossier: dict[str, Any] | None, policy: Policy, registry: RegistryConfig
+) -> dict[str, Any]:
     """Register the FPO model and give it the champion's alias where the policy allows.
 
     Raises:
         UserError: no MLflow run is open, the model was not measured, or it lies in no sealed directory.
     """
+    from d2vlm_pipeline.orchestration.project import find_project
+    from d2vlm_pipeline.orchestration.registry_settings import keyring_of
     from d2vlm_pipeline.registry import Dossier, promote
     from d2vlm_pipeline.tracking import current_run
 
@@ -27,6 +32,8 @@ def promote_model(model: ModelBundle, dossier: dict[str, Any] | None, policy: Po
     if model.directory is None:
         raise UserError("promotion needs a saved model; run `kedro run --pipelines sft,fpo` first")
     run = current_run()
-    outcome = promote(model.directory, Dossier.model_validate(dossier), policy, run.tracking, run.run_id)
+    keyring = keyring_of(registry, find_project())
+    evidence = Dossier.model_validate(dossier)
+    outcome = promote(model.directory, evidence, policy, run.tracking, run.run_id, keyring)
     record: dict[str, Any] = outcome.model_dump(mode="json")
     return record

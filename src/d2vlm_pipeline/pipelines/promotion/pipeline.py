@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 promote_model,
-                ["fpo_model", "dossier", "params:promotion"],
+                ["fpo_model", "dossier", "params:promotion", "params:registry"],
                 "promotion_decision",
                 name="promote_model",
                 tags=["cpu", FOLLOWS_CHAMPION],
