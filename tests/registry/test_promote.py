@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,6 @@ from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.registry import (
     audit_path,
     model_ref,
-    opening,
     promote,
     promotion_lock,
     read_audit,
@@ -245,62 +243,3 @@ def test_a_killed_promotion_does_not_block_the_next(tracking):
     assert subprocess.run(command, check=False).returncode == 9
     with promotion_lock(tracking, wait_s=0.05):
         pass
-
-
-# --- the model as MLflow runs it ---
-
-
-class Echo:
-    """Answers with the question, so that what arrives can be seen."""
-
-    def answer_batch(self, questions):
-        return [SimpleNamespace(model_dump_json=question.model_dump_json) for question in questions]
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """Directories that were opened, instead of loading weights."""
-    directories: list[Path] = []
-
-    def open_predictor(directory, _ref):
-        directories.append(directory)
-        return Echo()
-
-    monkeypatch.setattr(opening, "open_predictor", open_predictor)
-    return directories
-
-
-def test_the_registered_model_answers_through_the_predictor(tracking, model_dir, opened):
-    import mlflow
-    import pandas as pd
-
-    promote(model_dir(), dossier(), policy(), tracking)
-    version = version_at(tracking, "champion")
-    path = Path(tracking_client(tracking).get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
-    model = mlflow.pyfunc.load_model(str(path / version.source.rpartition("/")[2]))
-    assert opened == []  # nothing is loaded before the first question
-    rows = pd.DataFrame(
-        {
-            "video": ["a.mp4", "b.mp4"],
-            "question": ["When?", "What happens in <evi>?"],
-            "query_intervals": [None, "[[1.0, 2.5]]"],
-        }
-    )
-    first, second = (json.loads(answer) for answer in model.predict(rows))
-    assert (first["video"], first["question"], first["query_intervals"]) == ("a.mp4", "When?", [])
-    assert second["query_intervals"] == [[1.0, 2.5]]
-    model.predict(rows[["video", "question"]][:1])
-    assert len(opened) == 1 and (opened[0] / "model.safetensors").read_text() == "first"
-    inputs = {column.name: column.required for column in model.metadata.signature.inputs}
-    assert inputs == {"video": True, "question": True, "query_intervals": False, "options": False}
-    assert model.metadata.signature.outputs.input_names() == ["prediction"]
-    assert model.metadata.flavors["python_function"]["loader_module"] == "mlflow.pyfunc.loaders.code_model"
-    assert not list(path.rglob("*.pkl"))
-
-
-def test_requirements_are_pinned_and_name_no_local_build(tracking, model_dir):
-    promote(model_dir(), dossier(), policy(), tracking)
-    path = resolve_champion(tracking).path.parents[1] / "requirements.txt"
-    lines = path.read_text().split()
-    assert all("==" in line and "+" not in line for line in lines)
-    assert {"torch", "mlflow", "d2vlm-pipeline"} <= {line.partition("==")[0] for line in lines}

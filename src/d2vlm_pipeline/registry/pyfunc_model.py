@@ -1,63 +1,66 @@
 """The registered model as MLflow runs it: this file is its code, its weights are safetensors, no pickle.
 
-MLflow copies this file beside the weights and executes the copy. One row in, one Prediction out as JSON,
-through the same Predictor that evaluation, command line and HTTP API use.
+MLflow copies this file beside the weights and executes the copy. One row in, one Prediction out, through the
+same Predictor that evaluation, command line and HTTP API use.
 """
 
-import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from d2vlm_pipeline.timeline import ModelRef, Question
+from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.registry.door import VIDEOS, Door, DoorConfig
+from d2vlm_pipeline.timeline import ModelRef
 
 if TYPE_CHECKING:
     from d2vlm_pipeline.evaluation.predictor import Predictor
 
 
 class GroundedAnswers(PythonModel):
-    """Answers questions about videos; the model directory is opened and checked at the first question."""
+    """Answers questions about videos; files are checked at loading, weights read at the first question."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Remember where the model directory lies."""
+        """Check every file of the model.
+
+        Raises:
+            UserError: one is missing, changed or not listed.
+        """
+        from d2vlm_pipeline.registry.versions import model_digest
+
         self._directory = Path(context.artifacts["model"])
+        self._config = DoorConfig.model_validate(context.model_config or {})
+        self._digest = model_digest(self._directory)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> list[str]:
-        """Prediction JSON of each row.
+    ) -> list[dict[str, Any]]:
+        """The Prediction of each row; its columns are those of `Door.answer`.
 
-        Columns: `video` (path), `question`, and optionally `query_intervals` (JSON list of [start_s, end_s],
-        for the `<evi>` of the question) and `options` (JSON list of texts).
+        Raises:
+            MlflowException: a row is malformed or its video is refused; a server answers with status 400.
         """
-        questions = [_question(row) for row in model_input.to_dict(orient="records")]
-        return [prediction.model_dump_json() for prediction in self._predictor.answer_batch(questions)]
+        try:
+            predictions = self._door.answer(model_input.to_dict(orient="records"))
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        return [prediction.model_dump(mode="json") for prediction in predictions]
 
     @cached_property
+    def _door(self) -> Door:
+        videos = os.environ.get(VIDEOS)
+        return Door(self._predictor(), self._config, Path(videos) if videos else None)
+
     def _predictor(self) -> "Predictor":
         from d2vlm_pipeline.registry.opening import open_predictor
-        from d2vlm_pipeline.registry.versions import model_digest
 
-        ref = ModelRef(name="d2vlm", digest=model_digest(self._directory))
-        return open_predictor(self._directory, ref)
-
-
-def _question(row: dict[Any, Any]) -> Question:
-    return Question(
-        video=row["video"],
-        question=row["question"],
-        query_intervals=_json_or(row.get("query_intervals"), ()),
-        options=_json_or(row.get("options"), None),
-    )
-
-
-def _json_or(cell: object, default: object) -> Any:
-    """A JSON cell; `default` where the column is missing or the cell empty (in pandas None or NaN)."""
-    return json.loads(cell) if isinstance(cell, str) and cell else default
+        ref = ModelRef(name="d2vlm", digest=self._digest)
+        return open_predictor(self._directory, ref, self._config.limits)
 
 
 set_model(GroundedAnswers())

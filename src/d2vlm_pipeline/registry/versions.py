@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Collection
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,28 +12,16 @@ from urllib.parse import unquote, urlparse
 from d2vlm_pipeline.artifacts import StrictModel, UserError, digest_json, read_manifest, verify
 from d2vlm_pipeline.registry.evidence import sign_folder, verify_folder
 from d2vlm_pipeline.registry.keys import Keyring, SigningKey, trusted_keys
+from d2vlm_pipeline.registry.packing import pack_model
 from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
 
 DIGEST_TAG = "digest"
 _PATH_TAG = "model_path"
 _SCRATCH = ".register-"
-_CODE = Path(__file__).with_name("pyfunc_model.py")
-_PACKAGES = (
-    "mlflow",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "av",
-)
 
 
 class ChampionRef(StrictModel):
@@ -93,7 +79,7 @@ def register_model(
         shutil.rmtree(left)
     with TemporaryDirectory(dir=tracking.state_directory, prefix=_SCRATCH) as scratch:
         packed = Path(scratch) / folder
-        _pack(directory, packed)
+        pack_model(directory, packed)
         sign_folder(packed, key)
         client.log_artifacts(run_id, str(packed), folder)
     try:
@@ -203,38 +189,3 @@ def verified_path(
     if found != expected:
         raise UserError(f"{where}: {directory} has digest {found[:12]}, not {expected[:12]}; promote another")
     return directory
-
-
-def _pack(directory: Path, target: Path) -> None:
-    """Write the directory as an MLflow model: models-from-code, explicit signature and requirements."""
-    import mlflow
-
-    with warnings.catch_warnings():
-        # An example would have to name a video of this machine; the signature says what the input is.
-        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
-        mlflow.pyfunc.save_model(
-            target,
-            python_model=str(_CODE),
-            artifacts={"model": str(directory)},
-            signature=_signature(),
-            pip_requirements=_requirements(),
-        )
-
-
-def _signature() -> ModelSignature:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
-
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec("string", "video"),
-        ColSpec("string", "question"),
-        ColSpec("string", "query_intervals", required=False),
-        ColSpec("string", "options", required=False),
-    ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("string", "prediction")]))
-
-
-def _requirements() -> list[str]:
-    """What runs here, pinned; a local build of torch counts as the release it is a build of."""
-    pinned = [f"{name}=={installed_version(name).partition('+')[0]}" for name in _PACKAGES]
-    return [f"d2vlm-pipeline=={installed_version('d2vlm-pipeline')}", *pinned]
