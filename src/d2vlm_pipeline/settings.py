@@ -1,6 +1,7 @@
 """Kedro's settings for this project."""
 
 from d2vlm_pipeline.orchestration.hooks import (
+    LineageHooks,
     MissingInputHooks,
     MlflowReportHooks,
     MlflowRunHooks,
@@ -24,6 +25,7 @@ HOOKS = (
     ValidationHooks(),
     RunSummaryHooks(),
     RecordHooks(),
+    LineageHooks(),
 )
 
 # Nothing about a run leaves the machine, and no run writes statistics for a viewer that nobody has asked for.

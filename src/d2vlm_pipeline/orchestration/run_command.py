@@ -58,7 +58,7 @@ def _run_stale(root: Path, conf: Path, options: dict[str, Any], force: bool, exp
         default_console().print(verdict_table(verdicts), highlight=False, markup=False)
         return {}
     running = [verdict.node for verdict in verdicts if verdict.cause is not None]
-    skipped = len(verdicts) - len(running)
+    skipped = tuple(verdict.node for verdict in verdicts if verdict.cause is None)
     if not running:
         click.echo(nothing_to_do(verdicts))
         return {}

@@ -3,6 +3,7 @@
 from d2vlm_pipeline.tracking.client import ensure_experiment, harden_mlflow, open_run, tracking_client
 from d2vlm_pipeline.tracking.config import TrackingConfig
 from d2vlm_pipeline.tracking.database import make_database
+from d2vlm_pipeline.tracking.lineage import read_lineage
 from d2vlm_pipeline.tracking.live import CurveTarget, LiveCurve, curve_target, show_curves
 from d2vlm_pipeline.tracking.log import (
     flatten_scores,
@@ -38,6 +39,7 @@ __all__ = [
     "make_database",
     "metric_key",
     "open_run",
+    "read_lineage",
     "show_curves",
     "store_trouble",
     "tracking_client",

@@ -1,5 +1,6 @@
 """Hooks of a Kedro run: conveniences around it. What must hold under every runner lives in the datasets."""
 
+from d2vlm_pipeline.orchestration.hooks.lineage import LineageHooks
 from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
@@ -9,6 +10,7 @@ from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
 from d2vlm_pipeline.orchestration.hooks.validation import ValidationHooks
 
 __all__ = [
+    "LineageHooks",
     "MissingInputHooks",
     "MlflowReportHooks",
     "MlflowRunHooks",

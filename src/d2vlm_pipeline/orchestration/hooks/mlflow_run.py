@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from d2vlm_pipeline.orchestration.project import SQLITE, anchored
 from d2vlm_pipeline.tracking import make_database, wait_for_locks
+from d2vlm_pipeline.tracking.redact import redacted
 
 _PARAMS = "params:"
 _LONGEST_VALUE = 6000
@@ -57,7 +58,7 @@ class MlflowRunHooks:
             Param(key, value[:_LONGEST_VALUE])
             for name, model in models.items()
             if isinstance(model, BaseModel)
-            for key, value in _leaves(name, model.model_dump(mode="json"))
+            for key, value in _leaves(name, redacted(model.model_dump(mode="json")))
         ]
         for first in range(0, len(params), _BATCH):
             MlflowClient().log_batch(run.info.run_id, params=params[first : first + _BATCH])

@@ -117,7 +117,7 @@ class RunSummaryHooks(ReportsBack):
                 decision=_produced(pipeline, catalog, "promotion_decision"),
                 places={**_places(pipeline, catalog), **_docs(run.guards), "MLflow": _mlflow_command()},
                 validation=validation_lines(run.guards.outcomes()),
-                up_to_date=SKIPPED.get(),
+                up_to_date=len(SKIPPED.get()),
             )
         )
 

@@ -151,7 +151,7 @@ def plan_run(
     def one(node: Node) -> NodePlan:
         definition = define(node, catalog, parameters, root, code)
         names = [name for name in (*node.inputs, *node.outputs) if not _is_parameter(name)]
-        places = {name: place for name in names if (place := _place(catalog, name)) is not None}
+        places = {name: place for name in names if (place := find_place(catalog, name)) is not None}
         opaque = [name for name in names if name not in places and not _is_handed_on(catalog, name)]
         handed = [name for name in node.inputs if name in names and name not in (*places, *opaque)]
         champion = None
@@ -177,7 +177,8 @@ def plan_run(
     return Plan(data_root / FOLDER, planned)
 
 
-def _place(catalog: DataCatalog, name: str) -> Place | None:
+def find_place(catalog: DataCatalog, name: str) -> Place | None:
+    """Where a dataset lies; None where it is not persisted, or is a parameter."""
     dataset = catalog.get(name) if entry(catalog, name) is not None else None
     if not isinstance(dataset, PersistedDataset):
         return None

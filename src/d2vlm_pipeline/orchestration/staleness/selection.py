@@ -16,8 +16,8 @@ from d2vlm_pipeline.orchestration.project import anchored, project_config, track
 from d2vlm_pipeline.orchestration.staleness.decide import Verdict, decide
 from d2vlm_pipeline.orchestration.staleness.plan import plan_run
 
-SKIPPED: ContextVar[int] = ContextVar("skipped", default=0)
-"""How many nodes of what was asked for the present run leaves out, because they are up to date."""
+SKIPPED: ContextVar[tuple[str, ...]] = ContextVar("skipped", default=())
+"""Nodes of what was asked for that the present run leaves out, because they are up to date."""
 
 
 def judge_run(root: Path, conf: Path, options: Mapping[str, Any], is_forced: bool) -> list[Verdict]:
