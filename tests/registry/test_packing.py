@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,23 @@ import pandas as pd
 import pytest
 
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.registry.evidence import sign_folder
 from d2vlm_pipeline.registry.example import example_clip, example_row
+from d2vlm_pipeline.registry.keys import TRUST_VARIABLE, Keyring, signing_key
 from d2vlm_pipeline.registry.packing import pack_model
 from d2vlm_pipeline.timeline import Prediction
 from registry.answering import answering_model
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("packed")
     pack_model(answering_model(home / "tiny"), home / "model")
-    return home / "model"
+    key = signing_key(Keyring(key_file=home / "key.pem"), {})
+    sign_folder(home / "model", key)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TRUST_VARIABLE, key.public)
+        yield home / "model"
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +93,37 @@ def test_it_is_code_beside_safetensors(packed: Path, model: Any) -> None:
     assert endings <= {".safetensors", ".json", ".py", ".txt", ".yaml", ".yml", "", ".jinja"}
 
 
-def test_a_changed_weight_is_refused_at_loading(packed: Path) -> None:
+@pytest.mark.parametrize("name", ["artifacts/tiny/model.safetensors", "requirements.txt", "python_env.yaml"])
+def test_one_changed_byte_is_refused_at_loading(packed: Path, name: str) -> None:
     import mlflow
 
-    weights = packed / "artifacts/tiny/model.safetensors"
-    kept = weights.read_bytes()
-    weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    kept = (packed / name).read_bytes()
+    (packed / name).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
     try:
-        with pytest.raises(UserError, match=r"model\.safetensors"):
+        with pytest.raises(UserError, match=f"{name} is changed"):
             mlflow.pyfunc.load_model(str(packed))
     finally:
-        weights.write_bytes(kept)
+        (packed / name).write_bytes(kept)
+
+
+def test_a_key_that_nobody_trusts_is_refused_at_loading(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import mlflow
+
+    monkeypatch.delenv(TRUST_VARIABLE)
+    monkeypatch.chdir(tmp_path)  # outside any project
+    with pytest.raises(UserError, match=rf"foreign key \w{{16}}; .* {TRUST_VARIABLE}"):
+        mlflow.pyfunc.load_model(str(packed))
+
+
+def test_loading_leaves_the_folder_as_it_was(packed: Path) -> None:
+    import mlflow
+
+    before = sorted(packed.rglob("*"))
+    for _ in range(2):
+        mlflow.pyfunc.load_model(str(packed))
+    assert sorted(packed.rglob("*")) == before
 
 
 def test_requirements_are_pinned_and_name_no_local_build(packed: Path) -> None:

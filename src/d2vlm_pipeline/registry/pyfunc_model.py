@@ -16,6 +16,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.registry.door import VIDEOS, Door, DoorConfig
+from d2vlm_pipeline.registry.served import check_folder
 from d2vlm_pipeline.timeline import ModelRef
 
 if TYPE_CHECKING:
@@ -26,16 +27,14 @@ class GroundedAnswers(PythonModel):
     """Answers questions about videos; files are checked at loading, weights read at the first question."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Check every file of the model.
+        """Check the signature of the model's folder, and every file against it.
 
         Raises:
-            UserError: one is missing, changed or not listed.
+            UserError: nobody trusted signed it, or a file is missing, changed or one too many.
         """
-        from d2vlm_pipeline.registry.versions import model_digest
-
         self._directory = Path(context.artifacts["model"])
         self._config = DoorConfig.model_validate(context.model_config or {})
-        self._digest = model_digest(self._directory)
+        self._digest = check_folder(self._directory.parents[1])
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
