@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# Fixtures of a session that take tens of seconds: Ray, and a whole run.
+_COSTLY = ("ray_here", "damaged_run")
+
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
@@ -24,9 +27,10 @@ def ray_here() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Where processes share the tests, those of a file stay together, and so do those that need Ray."""
+    """Where processes share the tests, those of a file stay together, and those that share a costly start."""
     for item in items:
-        shared = "ray" if "ray_here" in item.fixturenames else item.nodeid.partition("::")[0]
+        costly = [name for name in _COSTLY if name in item.fixturenames]
+        shared = costly[0] if costly else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(shared))
 
 

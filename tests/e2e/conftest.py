@@ -76,6 +76,14 @@ def damaged_run(project: Project) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def whole_run(damaged_run: Project) -> Project:
+    """A project with all that a run leaves, for whoever only looks at it."""
+    if not (damaged_run.data / "08_reporting" / "promotion.json").is_file():
+        damaged_run.run(None)
+    return damaged_run
+
+
 def damage(raw: Path) -> None:
     """A clip cut in half, a clip that is text, a clip that is gone; five bad lines."""
     world, annotations = raw / "world", raw / "annotations.jsonl"

@@ -82,7 +82,8 @@ def load_dataset(root: Path, env: str | None, name: str) -> Any:
     """
     from kedro.io import AbstractDataset
 
-    entry = project_config(root / "conf", env)["catalog"][name]
+    entry = dict(project_config(root / "conf", env)["catalog"][name])
+    entry.pop("validator", None)  # what was guarded when it was saved need not be again, and Kedro would warn
     return AbstractDataset.from_config(name, {**entry, "filepath": str(root / entry["filepath"])}).load()
 
 
