@@ -70,8 +70,8 @@ def _draw_masks(axes: Axes, inside: Inside) -> None:
         for first, last in case.runs:
             start_s = inside.timebase.times_s[first]
             axes.barh(row, shown_until_s[last] - start_s, left=start_s, height=0.8, color=colour)
-        verdict = "says the same" if case.says_the_same else f"says: {case.prediction.answer}"
-        axes.annotate(verdict, (1.0, row), xycoords=("axes fraction", "data"), ha="right", fontsize=8)
+        verdict = "says the same" if case.says_the_same else "says something else"
+        axes.annotate(verdict, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     axes.set_yticks(
         range(len(inside.counterfactuals)), [f"masked: {case.masked}" for case in inside.counterfactuals]
     )
