@@ -6,7 +6,7 @@ import pytest
 
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.registry import load_policy
-from registry.records import FLOOR, UNPARSED, policy
+from registry.records import CALIBRATION, FLOOR, SLICES, UNPARSED, policy
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,11 +20,15 @@ def test_the_policy_of_the_project_is_valid_and_has_a_floor():
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        ({**FLOOR, "gate": "flor"}, r"promotion.yml: gates.0.gate: .*'floor'.*\(got 'flor'\)"),
+        ({**FLOOR, "gate": "flor"}, r"promotion.yml: gates: gate 1: no gate 'flor'; there are floor, unp"),
+        ({"limit": 3}, "gates: gate 1: no gate None; there are floor"),
+        ({**FLOOR, "gate": "max_regression"}, "no gate 'max_regression'; there are .*no_regression"),
+        ({**SLICES, "by": "task"}, r'gates.0: by task: .*; mend the entry'),
+        ({**CALIBRATION, "split": "calib"}, "gates.0.split: Extra inputs"),
         ({**FLOOR, "limit": 130}, r"gates.0.limit: .*less than or equal to 100"),
         ({**FLOOR, "least": 3}, r"gates.0.least: Extra inputs"),
-        ({**UNPARSED, "metric": "f1"}, "gate unparsed_share takes no metric"),
-        ({key: FLOOR[key] for key in FLOOR if key != "metric"}, "gate floor needs a metric"),
+        ({**UNPARSED, "metric": "f1"}, "gates.0.metric: Extra inputs"),
+        ({key: FLOOR[key] for key in FLOOR if key != "metric"}, "gates.0.metric: Field required"),
         ("floor", r"gates.0"),
     ],
 )

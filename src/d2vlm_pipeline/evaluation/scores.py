@@ -56,18 +56,18 @@ def score_system(
     Raises:
         UserError: predictions that do not belong to the samples.
     """
-    context = _context(config, embed)
+    context = metric_context(config, embed)
     scores: Scores = {}
-    for (split, task), pairs in _groups(samples, predictions, config, tasks).items():
+    for (split, task), pairs in grouped_pairs(samples, predictions, config, tasks).items():
         scores.setdefault(split, {})[task] = _score_task(pairs, split, task, config, context)
     return scores
 
 
-def _groups(
+def grouped_pairs(
     samples: Iterable[Sample],
     predictions: Iterable[Prediction],
     config: EvaluationConfig,
-    tasks: Sequence[str] | None,
+    tasks: Sequence[str] | None = None,
 ) -> dict[tuple[str, str], list[Pair]]:
     """Samples of each (split, task) that is asked, in their order, beside what is said of them."""
     asked = [task for task in config.tasks if tasks is None or task in tasks]
@@ -101,7 +101,7 @@ def score_systems(
     """
     groups: dict[tuple[str, str], dict[str, list[Pair]]] = {}
     for system, answered in predictions.items():
-        for place, pairs in _groups(samples, answered, config, (tasks or {}).get(system)).items():
+        for place, pairs in grouped_pairs(samples, answered, config, (tasks or {}).get(system)).items():
             groups.setdefault(place, {})[system] = pairs
     vectors: dict[str, Floats] = {}
     if config.caption_similarity:
@@ -167,7 +167,8 @@ def assemble_metrics(scores: Mapping[str, Scores], data: Mapping[str, str]) -> s
     return canonical_json({"schema": METRICS_SCHEMA, "data": dict(data), "scores": dict(scores)}) + "\n"
 
 
-def _context(config: EvaluationConfig, embed: Embed | None) -> MetricContext:
+def metric_context(config: EvaluationConfig, embed: Embed | None) -> MetricContext:
+    """What metrics need; without a sentence encoder the default one, where captions are compared."""
     if not config.caption_similarity:
         embed = None
     elif embed is None:

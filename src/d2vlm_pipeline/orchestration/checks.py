@@ -109,7 +109,7 @@ def _written(value: Any, loc: Iterable[str | int]) -> list[str]:
     keys = []
     for part in loc:
         if isinstance(value, dict):
-            if part not in value and part == value.get("kind"):
+            if part not in value and part in (value.get("kind"), value.get("gate")):
                 continue
             value = value.get(part)
         keys.append(str(part))

@@ -3,16 +3,11 @@
 from d2vlm_pipeline.registry.audit import AuditEntry, audit_path, promotion_lock, read_audit
 from d2vlm_pipeline.registry.decide import Decision, decide
 from d2vlm_pipeline.registry.dossier import Dossier
-from d2vlm_pipeline.registry.gates import GateResult
 from d2vlm_pipeline.registry.opening import model_ref, open_predictor
-from d2vlm_pipeline.registry.policy import (
-    Gate,
-    Policy,
-    ScoreName,
-    load_policy,
-    policy_of,
-)
+from d2vlm_pipeline.registry.policy import Policy, load_policy, policy_of
 from d2vlm_pipeline.registry.promote import PromotionOutcome, promote
+from d2vlm_pipeline.registry.results import GateResult
+from d2vlm_pipeline.registry.rules import Rule, ScoreName
 from d2vlm_pipeline.registry.scores import Score, Scores, scores_of
 from d2vlm_pipeline.registry.versions import ChampionRef, resolve_champion
 
@@ -21,10 +16,10 @@ __all__ = [
     "ChampionRef",
     "Decision",
     "Dossier",
-    "Gate",
     "GateResult",
     "Policy",
     "PromotionOutcome",
+    "Rule",
     "Score",
     "ScoreName",
     "Scores",

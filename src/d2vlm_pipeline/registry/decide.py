@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.registry.dossier import Dossier
-from d2vlm_pipeline.registry.gates import GateResult, judge_gate, judge_headline, score_at, shown, value_at
+from d2vlm_pipeline.registry.gates import judge_gate, judge_headline
+from d2vlm_pipeline.registry.lookup import score_at, value_at
 from d2vlm_pipeline.registry.policy import Policy
+from d2vlm_pipeline.registry.results import Evidence, GateResult, amount
 from d2vlm_pipeline.registry.scores import Scores
 
 
@@ -42,25 +44,25 @@ def decide(candidate: Dossier, champion: Dossier | None, policy: Policy) -> Deci
     """
     held = None if champion is None else champion.scores
     differing = _differing_data(candidate.scores, held, policy)
-    rival = None if differing else held
     ours = score_at(candidate.scores, policy.headline, f"headline {policy.headline}").value
     theirs = None if held is None else value_at(held, policy.headline)
-    gates = [judge_gate(gate, candidate.scores, rival) for gate in policy.gates]
-    if rival is not None:
+    evidence = Evidence(candidate, None if differing else champion, policy.unmeasured == "refuse")
+    gates = [judge_gate(rule, evidence) for rule in policy.gates]
+    if evidence.rival is not None:
         gates.append(judge_headline(policy, ours, theirs))
     promote = all(gate.passed is not False for gate in gates)
     if champion is None:
-        context = f"{policy.headline} {shown(ours)}, no champion before"
+        context = f"{policy.headline} {amount(ours)}, no champion before"
     elif differing:
         context = (
             f"the champion was scored on other data ({', '.join(differing)} differ), so the gates alone "
-            f"decide: {policy.headline} {shown(ours)} here, {shown(theirs)} there"
+            f"decide: {policy.headline} {amount(ours)} here, {amount(theirs)} there"
         )
     else:
         context = gates[-1].detail
     return Decision(
         promote=promote,
-        comparable=rival is not None,
+        comparable=evidence.rival is not None,
         headline=str(policy.headline),
         candidate_headline=ours,
         champion_headline=theirs,
@@ -73,9 +75,14 @@ def _verdict(policy: Policy, gates: list[GateResult]) -> str:
     failed = [gate.detail for gate in gates if gate.passed is False]
     if failed:
         return f"alias {policy.alias} stays: {len(failed)} of {len(gates)} gates failed: {'; '.join(failed)}"
-    open_gates = sum(gate.passed is None for gate in gates)
-    not_compared = f", {open_gates} had nothing to compare with" if open_gates else ""
-    return f"alias {policy.alias} moves: {len(gates) - open_gates} of {len(gates)} gates passed{not_compared}"
+    passed = sum(gate.passed is True for gate in gates)
+    compared = sum(gate.outcome == "not compared" for gate in gates)
+    measured = sum(gate.outcome == "not measured" for gate in gates)
+    return (
+        f"alias {policy.alias} moves: {passed} of {len(gates)} gates passed"
+        + (f", {compared} had nothing to compare with" if compared else "")
+        + (f", {measured} were not measured" if measured else "")
+    )
 
 
 def _differing_data(candidate: Scores, champion: Scores | None, policy: Policy) -> list[str]:

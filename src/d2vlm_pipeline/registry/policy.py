@@ -4,55 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError, validation_reason
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-GateKind = Literal["floor", "unparsed_share", "max_regression"]
-ALL_TASKS = "*"
-
-
-class ScoreName(StrictModel):
-    """Where one figure stands in a system's scores."""
-
-    split: str
-    task: str
-    metric: str
-
-    def __str__(self) -> str:
-        return f"{self.split}/{self.task}/{self.metric}"
-
-
-class Gate(StrictModel):
-    """One condition of promotion.
-
-    Attributes:
-        metric: the score that is read; not used by `unparsed_share`, which reads every metric of the task.
-        limit: percent, or percentage points for `max_regression`.
-    """
-
-    gate: GateKind
-    split: str
-    task: str
-    metric: str | None = None
-    limit: Percent
-
-    @model_validator(mode="after")
-    def _metric_where_read(self) -> Self:
-        if (self.gate == "unparsed_share") == (self.metric is not None):
-            need = "takes no" if self.gate == "unparsed_share" else "needs a"
-            raise ValueError(f"gate {self.gate} {need} metric")
-        return self
-
-    def score_name(self, task: str) -> ScoreName:
-        """The score that the gate reads for one of its tasks."""
-        return ScoreName(split=self.split, task=task, metric=self.metric or "")
-
-    def __str__(self) -> str:
-        return f"{self.gate} of {'/'.join(filter(None, (self.split, self.task, self.metric)))}"
+from d2vlm_pipeline.registry.rules import KINDS, Percent, Rule, ScoreName
 
 
 class Policy(StrictModel):
@@ -60,17 +17,30 @@ class Policy(StrictModel):
 
     Attributes:
         alias: the alias that moves.
+        dry_run: show how the gates come out, and change nothing.
         headline: the score on which candidate and champion meet.
         min_gain: points by which the candidate must lead there; at 0 any lead counts, a tie does not.
         compare_data: data digests that must agree before two models are compared; empty: all of them.
+        unmeasured: what a gate does whose figure was not measured.
         gates: the conditions.
     """
 
     alias: str = Field(default="champion", min_length=1)
+    dry_run: bool = False
     headline: ScoreName
     min_gain: Percent = 0.0
     compare_data: tuple[str, ...] = ()
-    gates: tuple[Gate, ...]
+    unmeasured: Literal["refuse", "show"] = "refuse"
+    gates: tuple[Rule, ...]
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _known(cls, gates: object) -> object:
+        """Say it in one line where a gate is of no kind that there is."""
+        for place, gate in enumerate(gates if isinstance(gates, list | tuple) else ()):
+            if isinstance(gate, Mapping) and (kind := gate.get("gate")) not in KINDS:
+                raise ValueError(f"gate {place + 1}: no gate {kind!r}; there are {', '.join(KINDS)}")
+        return gates
 
 
 def policy_of(record: Mapping[str, Any], source: str) -> Policy:
@@ -86,7 +56,7 @@ def policy_of(record: Mapping[str, Any], source: str) -> Policy:
     try:
         return Policy.model_validate(record)
     except ValidationError as error:
-        raise UserError(f"{source}: {validation_reason(error)}; mend the entry") from None
+        raise UserError(f"{source}: {validation_reason(error, _written(error))}; mend the entry") from None
 
 
 def load_policy(path: Path | str) -> Policy:
@@ -103,3 +73,8 @@ def load_policy(path: Path | str) -> Policy:
     if not isinstance(rules, dict):
         raise UserError(f"{path}: a promotion policy is a mapping below `promotion:`; mend it")
     return policy_of(rules, str(path))
+
+
+def _written(error: ValidationError) -> list[str]:
+    """The place of an error in the keys that people wrote: Pydantic puts the kind of a gate among them."""
+    return [str(part) for part in error.errors()[0]["loc"] if part not in KINDS]
