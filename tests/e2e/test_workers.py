@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faults.runs import COMMAND, copy_project, environment
+from faults.runs import completed, copy_project
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +26,7 @@ WITHIN = 1e-4
 
 
 def run(root: Path, pipelines: str, *params: str) -> None:
-    command = [sys.executable, "-m", "kedro", *COMMAND, "--pipelines", pipelines]
-    if params:
-        command += ["--params", ",".join(params)]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    completed(root, "--pipelines", pipelines, *(["--params", ",".join(params)] if params else []))
 
 
 @pytest.fixture(scope="module")

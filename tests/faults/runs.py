@@ -46,6 +46,19 @@ def environment(mark: str = "") -> dict[str, str]:
     return {**os.environ, **own, "PYTHONPATH": path, MARK: mark}
 
 
+def kedro(*arguments: str) -> list[str]:
+    """The command line of `kedro` with these modules."""
+    return [sys.executable, "-m", "kedro", *arguments]
+
+
+def completed(root: Path, *options: str) -> str:
+    """What `kedro run --env faults` with these options has printed; it has to succeed."""
+    command = kedro(*COMMAND, *options)
+    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout
+
+
 @dataclass(frozen=True)
 class Begun:
     """A run under way: its mark, and the files for what it prints and where it is."""

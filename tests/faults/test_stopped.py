@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.runs import COMMAND, copy_project, environment
+from faults.runs import COMMAND, completed, copy_project, environment, kedro
 from faults.sameness import content, leftovers, processes
 
 pytestmark = pytest.mark.slow
@@ -33,8 +32,7 @@ class Way:
 
     def command(self) -> list[str]:
         params = ",".join([f"sft.steps={STEPS}", "sft.checkpoints.every_steps=10", *self.params])
-        kedro = [sys.executable, "-m", "kedro", *COMMAND, "--pipelines", "sft"]
-        return [*kedro, "--params", params, *self.options]
+        return kedro(*COMMAND, "--pipelines", "sft", "--params", params, *self.options)
 
 
 WAYS = {
@@ -49,9 +47,7 @@ WAYS = {
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with samples and features, and nothing trained."""
     root = copy_project(tmp_path_factory.mktemp("ingested") / "project")
-    command = [sys.executable, "-m", "kedro", *COMMAND, "--pipelines", "ingestion,features"]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed(root, "--pipelines", "ingestion,features")
     return root
 
 
@@ -65,7 +61,7 @@ def undisturbed(
     def left(params: tuple[str, ...]) -> dict[str, str]:
         if params not in known:
             root = tmp_path_factory.mktemp("undisturbed") / "project"
-            shutil.copytree(ingested, root)
+            shutil.copytree(ingested, root, ignore=shutil.ignore_patterns("mlruns"))
             status, said = ended(begun(root, Way(params=params), "undisturbed"))
             assert status == 0, said[-3000:]
             known[params] = content(root / "data/faults")
@@ -108,7 +104,7 @@ def test_a_run_that_is_stopped_keeps_its_steps_and_ends_with_the_same_bytes(
 ) -> None:
     way, number = WAYS[where]
     root, mark = tmp_path / "project", f"stopped-{tmp_path.name}"
-    shutil.copytree(ingested, root)
+    shutil.copytree(ingested, root, ignore=shutil.ignore_patterns("mlruns"))
     process = begun(root, way, mark)
     trains(root, process)
     process.send_signal(number)
