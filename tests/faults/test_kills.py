@@ -143,10 +143,11 @@ def check_champion(root: Path, copy: Path) -> None:
     from d2vlm_pipeline.registry.versions import model_digest
 
     tracking = tracking_config(root, "faults")
-    moves = [entry for entry in read_audit(tracking) if entry.action == "moved"]
     # MLflow keeps a database open that has long been replaced: of a copy it knows nothing yet.
     shutil.copy(str(tracking.database), copy)
     store = tracking.model_copy(update={"tracking_uri": f"sqlite:///{copy}"})
-    champion = resolve_champion(store, keyring=project_keyring(root, "faults"))
+    keyring = project_keyring(root, "faults")
+    champion = resolve_champion(store, keyring=keyring)
+    log = read_audit(store, keyring)
     assert champion.digest == model_digest(root / "data/faults/06_models/fpo")
-    assert [move.version for move in moves] == [champion.version]
+    assert [entry.version for entry in log if entry.moves] == [champion.version]

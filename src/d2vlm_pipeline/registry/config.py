@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.registry.example import QUESTION
 from d2vlm_pipeline.registry.keys import PublicKey
 
 
@@ -12,12 +13,10 @@ class SmokeQuestion(StrictModel):
     """What a version has to answer before an alias goes back to it.
 
     Attributes:
-        question: asked about a clip of the demo world, which is rendered for it.
-        seed: which clip.
+        question: asked about the clip of the demo world that every registered model has as its example.
     """
 
-    question: str = Field(default="When does a red ball enter?", min_length=1)
-    seed: int = 0
+    question: str = Field(default=QUESTION, min_length=1)
 
 
 class RegistryConfig(StrictModel):

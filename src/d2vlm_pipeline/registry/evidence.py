@@ -119,7 +119,9 @@ def sign_folder(folder: Path, key: SigningKey) -> FolderSignature:
     """
     path = folder / SIGNATURE_NAME
     path.unlink(missing_ok=True)
-    content = FolderContent(digest=_model_in(folder), files=_digests(folder))
+    model = model_in(folder)
+    digest = None if model is None else digest_json(read_manifest(model))
+    content = FolderContent(digest=digest, files=_digests(folder))
     signed = FolderSignature(**content.model_dump(), signature=sign(content, key))
     path.write_text(_text(signed), encoding="utf-8")
     return signed
@@ -140,13 +142,31 @@ def verify_folder(folder: Path, trusted: Collection[str], source: str | None = N
         UserError: it is not signed or by a foreign key, or a file is changed, missing or one too many.
     """
     source = source or str(folder)
-    signed = _signature_of(folder, source)
-    check(signed.content, signed.signature, trusted, source)
+    signed = signed_content(folder, trusted, source)
     found = _digests(folder)
     for name in sorted(signed.files.keys() | found.keys()):
         if found.get(name) != signed.files.get(name):
             what = "missing" if name not in found else "changed" if name in signed.files else "not signed"
             raise UserError(f"{source}: {folder / name} is {what}; {_AGAIN}")
+    return signed
+
+
+def model_in(folder: Path) -> Path | None:
+    """The model directory among the artifacts of an MLflow model; None where there is none.
+
+    Raises:
+        UserError: there are several.
+    """
+    found = sorted(folder.glob(f"artifacts/*/{MANIFEST_NAME}"))
+    if len(found) > 1:
+        raise UserError(f"{folder}: {len(found)} model directories where one can be signed for; pack one")
+    return found[0].parent if found else None
+
+
+def signed_content(folder: Path, trusted: Collection[str], source: str) -> FolderSignature:
+    """What the signature of a folder covers; its files are not read. Errors of `verify_folder`."""
+    signed = _signature_of(folder, source)
+    check(signed.content, signed.signature, trusted, source)
     return signed
 
 
@@ -185,14 +205,6 @@ def _digests(folder: Path) -> dict[str, str]:
         for name in names
         if name not in {SIGNATURE_NAME, *_WRITTEN_BY_MLFLOW}
     }
-
-
-def _model_in(folder: Path) -> str | None:
-    """Digest of the model directory among the artifacts of an MLflow model."""
-    found = sorted(folder.glob(f"artifacts/*/{MANIFEST_NAME}"))
-    if len(found) > 1:
-        raise UserError(f"{folder}: {len(found)} model directories where one can be signed for; pack one")
-    return digest_json(read_manifest(found[0].parent)) if found else None
 
 
 def _text(signed: FolderSignature) -> str:

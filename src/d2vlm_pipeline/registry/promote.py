@@ -1,34 +1,28 @@
-"""Promotion: register the candidate, decide, move the alias, write down why."""
+"""Promotion: decide, register, keep the evidence, append to the log, and let the aliases follow it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from d2vlm_pipeline.artifacts import StrictModel, UserError, canonical_json, validation_reason
-from d2vlm_pipeline.registry.audit import AuditEntry, append_entry, promotion_lock, read_audit, stamp
+from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.registry.bundle import EVIDENCE_TAG, EvidenceBundle, read_bundle
+from d2vlm_pipeline.registry.candidates import Candidate, RegisteredModel, TrainedModel
 from d2vlm_pipeline.registry.decide import Decision, decide
+from d2vlm_pipeline.registry.describing import describe, keep_evidence
 from d2vlm_pipeline.registry.dossier import Dossier
-from d2vlm_pipeline.registry.keys import Keyring, signing_key, trusted_keys
+from d2vlm_pipeline.registry.keys import Keyring, signing_key
+from d2vlm_pipeline.registry.moving import Move
 from d2vlm_pipeline.registry.policy import Policy
-from d2vlm_pipeline.registry.versions import (
-    DIGEST_TAG,
-    artifact_directory,
-    find_version,
-    model_digest,
-    register_model,
-    version_at,
-)
-from d2vlm_pipeline.tracking import TrackingConfig, open_run, tracking_client
+from d2vlm_pipeline.registry.steps import PROMOTION, Step, Watch, take_steps, unwatched
+from d2vlm_pipeline.registry.versions import DIGEST_TAG, model_digest, verified_path
+from d2vlm_pipeline.tracking import TrackingConfig, open_run
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.tracking import MlflowClient
-
-_EVIDENCE_TAG = "evidence"
 
 
 class PromotionOutcome(StrictModel):
@@ -56,12 +50,13 @@ def promote(
     tracking: TrackingConfig,
     run_id: str | None = None,
     keyring: Keyring | None = None,
+    watch: Watch = unwatched,
 ) -> PromotionOutcome:
     """Register a model and make it the champion where the policy allows.
 
-    The candidate becomes a version in any case, unless the same content is one already. Where the alias
-    moves, the former champion gets the alias `previous_<alias>`. Version, run and audit log say why. What a
-    process left undone that was killed behind the move, the next promotion of the same content does.
+    The candidate becomes a signed version in any case, unless the same content is one already. Where the
+    alias moves, the former champion gets the alias `previous_<alias>`; where it does not, the candidate gets
+    the alias `challenger`. What a killed process left undone, the next promotion or rollback does first.
 
     Args:
         candidate_dir: sealed model directory.
@@ -70,151 +65,178 @@ def promote(
         tracking: the MLflow store.
         run_id: an open run to log to; a run of its own is made and closed where not given.
         keyring: where keys are; those of the environment variables where not given.
+        watch: is told of every step of `steps.PROMOTION` before it is taken.
 
     Raises:
         UserError: the directory is damaged, the dossier is about another model, the policy names an unknown
-            score, the champion's dossier is not on record, or another promotion is under way.
+            score, the champion's evidence is missing or cannot be trusted, somebody changed the alias past
+            the log, or another promotion was faster or is under way.
     """
-    candidate_dir, keyring = Path(candidate_dir), keyring or Keyring()
-    digest, system = model_digest(candidate_dir), dossier.system
+    candidate_dir = Path(candidate_dir)
+    digest = model_digest(candidate_dir)
     if dossier.model not in (None, digest):
         raise UserError(
             f"{candidate_dir}: the dossier is about another model ({dossier.model[:12]}, not {digest[:12]}); "
             "run `kedro run --pipelines evaluation` with it"
         )
-    with promotion_lock(tracking):
-        client = tracking_client(tracking)
-        champion = version_at(client, tracking, policy.alias)
-        if champion is not None and (decision := _broken_off(tracking, champion, digest)):
-            return _put_on_record(client, tracking, policy.alias, champion, decision, system)
-        rival = None if champion is None else _dossier_on_record(client, tracking, champion)
-        decision = decide(dossier, rival, policy)
-        with open_run(client, tracking, run_id, "promotion") as run:
-            version = find_version(client, tracking, digest, trusted_keys(keyring))
-            if version is None:
-                key = signing_key(keyring)
-                version = register_model(client, tracking, run, candidate_dir, digest, key)
-            evidence = {"dossier": dossier, "decision": decision}
-            _record_evidence(client, tracking, run, version, evidence)
-            moved = _move_alias(client, policy.alias, champion, version, decision)
-        outcome = _outcome(policy, champion, version, decision, moved)
-        append_entry(tracking, _audit_entry(tracking, outcome, champion, digest, system, run))
-    return outcome
+    candidate = TrainedModel(candidate_dir, digest, dossier)
+    return _promoted(candidate, policy, tracking, run_id, keyring, watch)
 
 
-def _broken_off(tracking: TrackingConfig, champion: ModelVersion, digest: str) -> Decision | None:
-    """The decision by which this content became champion, where a kill came before the audit log's entry."""
-    if champion.tags.get(DIGEST_TAG) != digest or "decision" not in champion.tags:
-        return None
-    moves = [entry.version for entry in read_audit(tracking) if entry.action == "moved"]
-    decision = Decision.model_validate_json(champion.tags["decision"])
-    return decision if decision.promote and str(champion.version) not in moves else None
-
-
-def _put_on_record(
-    client: MlflowClient,
+def promote_version(
+    version: str,
+    policy: Policy,
     tracking: TrackingConfig,
-    alias: str,
-    champion: ModelVersion,
-    decision: Decision,
-    system: str,
+    reason: str | None = None,
+    keyring: Keyring | None = None,
+    watch: Watch = unwatched,
 ) -> PromotionOutcome:
-    """What a promotion that was broken off behind the move had left to do."""
-    outcome = PromotionOutcome(
-        decision=decision, version=str(champion.version), alias=alias, moved=True, reason=decision.reason
-    )
-    former = version_at(client, tracking, f"previous_{alias}")
-    digest, run_id = champion.tags[DIGEST_TAG], champion.run_id or ""
-    append_entry(tracking, _audit_entry(tracking, outcome, former, digest, system, run_id))
-    return outcome
+    """Decide again about a registered version, by its own evidence and the policy as it is now.
+
+    Raises:
+        UserError: there is no such version, it or its evidence cannot be trusted, or as `promote`.
+    """
+    keyring = keyring or Keyring()
+    candidate = RegisteredModel.find(version, tracking, keyring)
+    return _promoted(candidate, policy, tracking, None, keyring, watch, reason)
 
 
-def _dossier_on_record(client: MlflowClient, tracking: TrackingConfig, champion: ModelVersion) -> Dossier:
-    """The dossier with which a version was promoted."""
-    where = f"{champion.name} version {champion.version}"
-    mend = f"delete its alias with MLflow, then promote again ({tracking.tracking_uri})"
-    run_id, _, folder = champion.tags.get(_EVIDENCE_TAG, "").partition("/")
-    if not folder:
-        raise UserError(f"{where}: has the alias but no dossier on record to compare with; {mend}")
-    path = artifact_directory(client, tracking, run_id, folder) / "dossier.json"
-    try:
-        return Dossier.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{where}: {path} is missing; {mend}") from None
-    except ValidationError as error:
-        raise UserError(f"{where}: {path}: {validation_reason(error)}; {mend}") from None
-
-
-def _record_evidence(
-    client: MlflowClient,
+def _promoted(
+    candidate: Candidate,
+    policy: Policy,
     tracking: TrackingConfig,
-    run_id: str,
-    version: ModelVersion,
-    evidence: Mapping[str, Any],
-) -> None:
-    """Keep what the decision rests on: files in the run, pointers and verdict as tags of the version."""
-    folder = f"evidence-{version.tags[DIGEST_TAG][:12]}"
-    for name, record in evidence.items():
-        client.log_text(run_id, canonical_json(record) + "\n", f"{folder}/{name}.json")
-    decision: Decision = evidence["decision"]
-    tags = {
-        _EVIDENCE_TAG: f"{run_id}/{folder}",
-        "system": evidence["dossier"].system,
-        "data": canonical_json(evidence["dossier"].scores.data),
-        "decision": canonical_json(decision),
-    }
-    for key, value in tags.items():
-        client.set_model_version_tag(tracking.model_name, str(version.version), key, value)
-    client.set_tag(run_id, "promotion.version", str(version.version))
-    client.set_tag(run_id, "promotion.reason", decision.reason)
-
-
-def _move_alias(
-    client: MlflowClient,
-    alias: str,
-    champion: ModelVersion | None,
-    version: ModelVersion,
-    decision: Decision,
-) -> bool:
-    """Point the alias at the version where the decision says so; whether anything changed."""
-    if not decision.promote or (champion is not None and champion.version == version.version):
-        return False
-    if champion is not None:
-        # First, so that a process killed between the two leaves a champion and a way back to it.
-        client.set_registered_model_alias(version.name, f"previous_{alias}", str(champion.version))
-    client.set_registered_model_alias(version.name, alias, str(version.version))
-    return True
-
-
-def _outcome(
-    policy: Policy, champion: ModelVersion | None, version: ModelVersion, decision: Decision, moved: bool
+    run_id: str | None,
+    keyring: Keyring | None,
+    watch: Watch,
+    reason: str | None = None,
 ) -> PromotionOutcome:
-    reason = decision.reason
-    if champion is not None and champion.version == version.version:
-        reason = f"alias {policy.alias} stays: version {version.version} with the same content has it already"
-    return PromotionOutcome(
-        decision=decision, version=str(version.version), alias=policy.alias, moved=moved, reason=reason
-    )
+    with ExitStack() as stack:
+        move = Move(tracking, policy.alias, keyring or Keyring(), stack)
+        promotion = _Promotion(move, candidate, policy, run_id, reason)
+        take_steps(PROMOTION, promotion.work(), watch)
+    return promotion.outcome
 
 
-def _audit_entry(
-    tracking: TrackingConfig,
-    outcome: PromotionOutcome,
-    champion: ModelVersion | None,
-    digest: str,
-    system: str,
-    run_id: str,
-) -> AuditEntry:
-    return AuditEntry(
-        **stamp(),
-        action="moved" if outcome.moved else "kept",
-        model=tracking.model_name,
-        alias=outcome.alias,
-        version=outcome.version,
-        previous_version=None if champion is None else str(champion.version),
-        digest=digest,
-        system=system,
-        run_id=run_id,
-        reason=outcome.reason,
-        decision=outcome.decision,
-    )
+@dataclass
+class _Promotion:
+    """One promotion, while it is under way; its work step by step."""
+
+    move: Move
+    candidate: Candidate
+    policy: Policy
+    run_id: str | None
+    given_reason: str | None = None
+    decision: Decision = field(init=False)
+    note: str = ""
+    run: str = field(init=False)
+    version: ModelVersion = field(init=False)
+    evidence: str = field(init=False)
+    outcome: PromotionOutcome = field(init=False)
+
+    def work(self) -> Mapping[Step, Callable[[], object]]:
+        return {
+            **self.move.work(),
+            Step.FINISH: self.finish,
+            Step.DECIDE: self.decide,
+            Step.REGISTER: self.register,
+            Step.EVIDENCE: self.keep,
+            Step.DESCRIBE: self.describe,
+            Step.APPEND: self.append,
+        }
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the candidate's version has the alias already."""
+        champion = self.move.champion
+        return champion is not None and champion.version == self.version.version
+
+    def finish(self) -> bool:
+        """Finish what was broken off; where that was the promotion of this very model, there is no more."""
+        self.move.finish()
+        champion = self.move.champion
+        for entry in self.move.finished:
+            if entry.action == "promote" and entry.digest == self.candidate.digest and champion is not None:
+                bundle = self._evidence_of(champion)
+                self.outcome = PromotionOutcome(
+                    decision=bundle.decision,
+                    version=entry.version,
+                    alias=entry.alias,
+                    moved=True,
+                    reason=entry.reason,
+                )
+                return False
+        return True
+
+    def decide(self) -> None:
+        self.decision = decide(self.candidate.dossier, self._rival(), self.policy)
+
+    def register(self) -> None:
+        move = self.move
+        self.run = move.stack.enter_context(open_run(move.client, move.tracking, self.run_id, "promotion"))
+        key = signing_key(move.keyring)
+        self.version = self.candidate.version(move.client, move.tracking, self.run, key, move.trusted)
+
+    def keep(self) -> None:
+        facts = (self.run, self.version, self.candidate, self.policy, self.decision)
+        self.evidence = keep_evidence(self.move.client, self.move.tracking, self.move.keyring, *facts)
+
+    def describe(self) -> None:
+        if self.is_champion:  # what it says of itself is why it was promoted
+            return
+        facts = (self.run, self.version, self.candidate.dossier, self.decision, self._reason())
+        describe(self.move.client, self.move.tracking, *facts)
+
+    def append(self) -> None:
+        moved = self.decision.promote and not self.is_champion
+        self.move.append(
+            "promote" if moved else "keep",
+            self.version,
+            digest=self.candidate.digest,
+            system=self.candidate.dossier.system,
+            run_id=self.run,
+            evidence=self.evidence,
+            reason=self._reason(),
+        )
+        self.outcome = PromotionOutcome(
+            decision=self.decision,
+            version=str(self.version.version),
+            alias=self.policy.alias,
+            moved=moved,
+            reason=self._reason(),
+        )
+
+    def _reason(self) -> str:
+        if self.is_champion:
+            return (
+                f"alias {self.policy.alias} stays: version {self.version.version} with the same content has "
+                "it already"
+            )
+        given = f" ({self.given_reason})" if self.given_reason else ""
+        return f"{self.note}{self.decision.reason}{given}"
+
+    def _rival(self) -> Dossier | None:
+        """What the champion was promoted on; None where there is nothing to be held against.
+
+        Raises:
+            UserError: the champion's evidence is missing, or cannot be trusted.
+        """
+        champion = self.move.champion
+        if champion is None:
+            return None
+        if EVIDENCE_TAG not in champion.tags and not self.move.log.entries:
+            self.note = f"version {champion.version} had the alias without evidence to be held against; "
+            return None
+        if champion.tags.get(DIGEST_TAG) == self.candidate.digest and not self._is_intact(champion):
+            self.note = f"version {champion.version}, the same content, is damaged; "
+            return None
+        return self._evidence_of(champion).dossier
+
+    def _is_intact(self, version: ModelVersion) -> bool:
+        try:
+            verified_path(self.move.client, self.move.tracking, version, self.move.trusted)
+        except UserError:
+            return False
+        return True
+
+    def _evidence_of(self, version: ModelVersion) -> EvidenceBundle:
+        return read_bundle(self.move.client, self.move.tracking, version, self.move.trusted)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError, digest_json, read_manifest, verify
-from d2vlm_pipeline.registry.evidence import sign_folder, verify_folder
+from d2vlm_pipeline.registry.evidence import model_in, sign_folder, signed_content, verify_folder
 from d2vlm_pipeline.registry.keys import Keyring, SigningKey, trusted_keys
 from d2vlm_pipeline.registry.packing import pack_model
 from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DIGEST_TAG = "digest"
 _PATH_TAG = "model_path"
 _SCRATCH = ".register-"
+# As many as MLflow gives at once.
+_MOST_VERSIONS = 10_000
 
 
 class ChampionRef(StrictModel):
@@ -121,6 +123,25 @@ def version_at(client: MlflowClient, tracking: TrackingConfig, alias: str) -> Mo
         raise
 
 
+def version_numbered(client: MlflowClient, tracking: TrackingConfig, number: str) -> ModelVersion:
+    """The version of that number.
+
+    Raises:
+        UserError: there is none; the message says which there are.
+    """
+    found = {str(version.version): version for version in all_versions(client, tracking)}
+    if number not in found:
+        known = ", ".join(found) or "none"
+        raise UserError(f"{tracking.model_name}: no version {number} in the registry; it has {known}")
+    return found[number]
+
+
+def all_versions(client: MlflowClient, tracking: TrackingConfig) -> list[ModelVersion]:
+    """Every version, oldest first."""
+    found = client.search_model_versions(f"name = '{tracking.model_name}'", max_results=_MOST_VERSIONS)
+    return sorted(found, key=lambda version: int(version.version))
+
+
 def resolve_champion(
     tracking: TrackingConfig, alias: str = "champion", keyring: Keyring | None = None
 ) -> ChampionRef:
@@ -174,18 +195,34 @@ def verified_path(
     Raises:
         UserError: it was not registered by this project, nobody trusted signed it, or a file was changed.
     """
+    where, expected, packed = _placed(client, tracking, version)
+    found = verify_folder(packed, trusted, where).digest
+    directory = model_in(packed)
+    # Not where a tag says: only what is in the folder is covered by its signature.
+    if directory is None or found != expected:
+        raise UserError(
+            f"{where}: {packed} has digest {(found or 'none')[:12]}, not {expected[:12]}; promote another"
+        )
+    return directory
+
+
+def signed_files(
+    client: MlflowClient, tracking: TrackingConfig, version: ModelVersion, trusted: Collection[str]
+) -> dict[str, str]:
+    """SHA-256 of everything in a version's folder, as was signed; errors of `verified_path`."""
+    where, _, packed = _placed(client, tracking, version)
+    return signed_content(packed, trusted, where).files
+
+
+def _placed(client: MlflowClient, tracking: TrackingConfig, version: ModelVersion) -> tuple[str, str, Path]:
+    """A version in words, the digest on record, and its folder on this machine."""
     where = f"{version.name} version {version.version}"
     expected, path = version.tags.get(DIGEST_TAG), version.tags.get(_PATH_TAG)
     if expected is None or path is None or version.run_id is None:
         raise UserError(
             f"{where}: not registered by this project (no digest); promote a model of `kedro run`"
         )
-    folder, _, below = path.partition("/")
-    directory = artifact_directory(client, tracking, version.run_id, folder) / below
-    if not directory.is_dir():
-        raise UserError(f"{where}: {directory} is missing; restore it or promote another version")
-    packed = directory.parents[len(Path(below).parts) - 1]
-    found = verify_folder(packed, trusted, where).digest or "none"
-    if found != expected:
-        raise UserError(f"{where}: {directory} has digest {found[:12]}, not {expected[:12]}; promote another")
-    return directory
+    packed = artifact_directory(client, tracking, version.run_id, path.partition("/")[0])
+    if not packed.is_dir():
+        raise UserError(f"{where}: {packed} is missing; restore it or promote another version")
+    return where, expected, packed
