@@ -1,5 +1,6 @@
 """The project and its configuration, for whoever is not inside a Kedro session."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,18 +90,21 @@ def load_dataset(root: Path, env: str | None, name: str) -> Any:
 
 def tracking_config(root: Path, env: str | None = None) -> "TrackingConfig":
     """The environment's MLflow store, by absolute paths."""
-    return tracking_of(anchored(project_config(root / "conf", env)["mlflow"], root))
+    return tracking_of(project_config(root / "conf", env), root)
 
 
-def tracking_of(conf: dict[str, Any]) -> "TrackingConfig":
-    """The MLflow store of an `anchored` mlflow.yml."""
+def tracking_of(config: Mapping[str, Any], root: Path) -> "TrackingConfig":
+    """The MLflow store of a configuration, by absolute paths below the project."""
     from d2vlm_pipeline.tracking import TrackingConfig
 
+    conf = anchored(config["mlflow"], root)
     experiment = conf["tracking"]["experiment"]
     return TrackingConfig(
         tracking_uri=conf["server"]["mlflow_tracking_uri"],
         artifact_root=experiment["create_experiment_kwargs"]["artifact_location"],
         experiment=experiment["name"],
+        # Beside the SQLite file, as ever; a server has no folder here, but locks and downloads need one.
+        state_dir=str(root / config["globals"]["mlflow_root"]),
     )
 
 
@@ -116,7 +120,7 @@ def anchored(mlflow_conf: dict[str, Any], root: Path) -> dict[str, Any]:
         server["mlflow_tracking_uri"] = f"{SQLITE}{root / uri.removeprefix(SQLITE)}"
     experiment = dict(tracking["experiment"])
     location = experiment["create_experiment_kwargs"]["artifact_location"]
-    if "://" not in location:
+    if location is not None and "://" not in location:
         experiment["create_experiment_kwargs"] = {
             **experiment["create_experiment_kwargs"],
             "artifact_location": (root / location).as_uri(),

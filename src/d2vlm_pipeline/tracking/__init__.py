@@ -16,7 +16,7 @@ from d2vlm_pipeline.tracking.log import (
     metric_key,
 )
 from d2vlm_pipeline.tracking.patience import give_up, store_trouble, wait_for_locks
-from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run
+from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run, use_store
 
 __all__ = [
     "CurveTarget",
@@ -44,5 +44,6 @@ __all__ = [
     "store_trouble",
     "tracking_client",
     "use_run",
+    "use_store",
     "wait_for_locks",
 ]

@@ -55,10 +55,11 @@ def ensure_experiment(client: MlflowClient, config: TrackingConfig) -> str:
         )
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    if experiment.artifact_location.rstrip("/") != config.artifact_location.rstrip("/"):
+    location = config.artifact_location
+    if location is not None and experiment.artifact_location.rstrip("/") != location.rstrip("/"):
         raise UserError(
             f"{config.tracking_uri}: experiment {config.experiment} keeps its artifacts in "
-            f"{experiment.artifact_location}, not in {config.artifact_location}; use another experiment name"
+            f"{experiment.artifact_location}, not in {location}; use another experiment name"
         )
     return experiment.experiment_id
 

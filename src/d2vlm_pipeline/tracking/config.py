@@ -16,7 +16,8 @@ class TrackingConfig(StrictModel):
 
     Attributes:
         tracking_uri: `sqlite:///RELATIVE.db`, `sqlite:////ABSOLUTE.db` or the address of a server.
-        artifact_root: directory or URI under which the experiment keeps its artifacts.
+        artifact_root: directory or URI under which the experiment keeps its artifacts; None leaves it to a
+            server, which then knows whose they are.
         model_name: the registered model.
         experiment: the experiment that holds the runs.
         state_dir: directory of the promotion lock, the audit log and downloaded models; beside the SQLite
@@ -24,7 +25,7 @@ class TrackingConfig(StrictModel):
     """
 
     tracking_uri: str = Field(min_length=1)
-    artifact_root: str = Field(min_length=1)
+    artifact_root: str | None = Field(min_length=1)
     model_name: str = Field(default="d2vlm", min_length=1)
     experiment: str = Field(default="d2vlm", min_length=1)
     state_dir: str | None = None
@@ -50,8 +51,8 @@ class TrackingConfig(StrictModel):
         return self.database.parent
 
     @property
-    def artifact_location(self) -> str:
+    def artifact_location(self) -> str | None:
         """The artifact root as a URI: MLflow reads a relative path against whoever opens it."""
-        if _URI.match(self.artifact_root):
+        if self.artifact_root is None or _URI.match(self.artifact_root):
             return self.artifact_root
         return Path(self.artifact_root).absolute().as_uri()

@@ -18,10 +18,11 @@ class OpenRun:
 
 @dataclass
 class _Given:
-    """What a worker was given; `is_set` with no run: tracking is switched off."""
+    """What a worker was given; `is_set` with no run: tracking is switched off. And the store of a session."""
 
     is_set: bool = False
     run: OpenRun | None = None
+    store: TrackingConfig | None = None
 
 
 _given = _Given()
@@ -35,6 +36,11 @@ def use_run(run: OpenRun | None) -> None:
     _given.is_set, _given.run = True, run
 
 
+def use_store(store: TrackingConfig) -> None:
+    """Runs that kedro-mlflow opens in this process lie in this store."""
+    _given.store = store
+
+
 def find_run() -> OpenRun | None:
     """The run that this process was given, or that kedro-mlflow opened in it; None where there is none."""
     if _given.is_set:
@@ -46,6 +52,8 @@ def find_run() -> OpenRun | None:
     if active is None:
         return None
     uri = mlflow.get_tracking_uri()
+    if _given.store is not None and _given.store.tracking_uri == uri:
+        return OpenRun(_given.store, active.info.run_id)
     experiment = MlflowClient(tracking_uri=uri).get_experiment(active.info.experiment_id)
     tracking = TrackingConfig(
         tracking_uri=uri, artifact_root=experiment.artifact_location, experiment=experiment.name

@@ -12,8 +12,8 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
-from d2vlm_pipeline.orchestration.project import SQLITE, anchored
-from d2vlm_pipeline.tracking import make_database, wait_for_locks
+from d2vlm_pipeline.orchestration.project import SQLITE, anchored, tracking_of
+from d2vlm_pipeline.tracking import make_database, use_store, wait_for_locks
 from d2vlm_pipeline.tracking.redact import redacted
 
 _PARAMS = "params:"
@@ -35,6 +35,7 @@ class MlflowRunHooks:
             wait_for_locks(context.config_loader["globals"]["mlflow_patience_s"])
             make_database(Path(uri.removeprefix(SQLITE)))
         context.config_loader["mlflow"] = conf
+        use_store(tracking_of(context.config_loader, Path(context.project_path)))
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

@@ -44,7 +44,7 @@ class RecordHooks:
             return
         root, config = Path(context.project_path), context.config_loader
         data_root = root / config["globals"]["data_root"]
-        tracking = tracking_of(config["mlflow"])
+        tracking = tracking_of(config, root)
         self._plan = plan_run(pipeline, catalog, config["parameters"], root, data_root, tracking)
         self._found, self._saved = {}, {}
 

@@ -164,6 +164,6 @@ def _mlflow_command() -> str:
     import mlflow
 
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(SQLITE):
-        uri = SQLITE + short_path(Path(uri.removeprefix(SQLITE)))
-    return f"mlflow ui --backend-store-uri {uri}"
+    if not uri.startswith(SQLITE):
+        return uri
+    return f"mlflow ui --backend-store-uri {SQLITE}{short_path(Path(uri.removeprefix(SQLITE)))}"

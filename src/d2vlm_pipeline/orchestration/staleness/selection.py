@@ -12,7 +12,7 @@ from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from d2vlm_pipeline.orchestration.project import anchored, project_config, tracking_of
+from d2vlm_pipeline.orchestration.project import project_config, tracking_of
 from d2vlm_pipeline.orchestration.staleness.decide import Verdict, decide
 from d2vlm_pipeline.orchestration.staleness.plan import plan_run
 
@@ -32,7 +32,7 @@ def judge_run(root: Path, conf: Path, options: Mapping[str, Any], is_forced: boo
         config["parameters"],
         root,
         data_root=root / config["globals"]["data_root"],
-        tracking=tracking_of(anchored(config["mlflow"], root)),
+        tracking=tracking_of(config, root),
         around=whole,
     )
     return decide(plan, pipeline, is_forced)
