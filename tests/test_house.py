@@ -21,7 +21,7 @@ from d2vlm_pipeline.orchestration.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-ENVIRONMENTS = ["base", "smoke", "faults", "smollm2", "gpu", "gpu_causal_lm"]
+ENVIRONMENTS = ["base", "smoke", "faults", "smollm2", "gpu", "gpu_causal_lm", "team"]
 LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {

@@ -1,5 +1,6 @@
 """The project and its configuration, for whoever is not inside a Kedro session."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},
+    # `${environment:NAME,DEFAULT}`: where a team's server is. What decides a result has no place in it.
+    "custom_resolvers": {"environment": os.environ.get},
     "config_patterns": {
         "mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"],
         # The rules of promotion, the registry's settings and Ray's are parameters with files of their own.
