@@ -43,6 +43,7 @@ COMMANDS = {
     "d2vlm data export": ["--env", "--format", "--split", "--system", "file"],
     "d2vlm plan": ["--env", "--frames", "--gpus", "--json"],
     "d2vlm replay": ["directory"],
+    "d2vlm reproduce": ["--despite-lock", "--env", "--into", "--json", "run_id"],
     "d2vlm score": [
         *("--benchmark", "--compare", "--ground-truth", "--html", "--json", "--list"),
         *("--predictions", "--protocol", "--references"),
@@ -197,6 +198,7 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
         ["ask", "--help"],
         ["plan", "--help"],
         ["replay", "--help"],
+        ["reproduce", "--help"],
         ["score", "--help"],
         ["score", "--list"],
         ["data", "check", "--help"],

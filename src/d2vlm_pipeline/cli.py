@@ -81,6 +81,34 @@ def replay(directory: Path) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.argument("run_id")
+@click.option("--into", type=click.Path(path_type=Path), help="Folder of the checkout; below build/ else.")
+@click.option("--despite-lock", is_flag=True, help="Go on where other packages are installed than it had.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was compared as JSON.")
+@_ENV
+@click.pass_context
+def reproduce(
+    ctx: click.Context, run_id: str, into: Path | None, despite_lock: bool, as_json: bool, env: str
+) -> None:
+    """Rebuild RUN_ID, an MLflow run, from its lineage in a clean checkout, and say what differs.
+
+    Exit code 0 where everything is the same, 1 where something differs, 2 where it cannot be rebuilt.
+    """
+    from d2vlm_pipeline.orchestration.reproduce.command import lines_of
+    from d2vlm_pipeline.orchestration.reproduce.command import reproduce as rebuild
+    from d2vlm_pipeline.orchestration.reproduce.shown import output_table
+    from d2vlm_pipeline.orchestration.summary import default_console
+
+    found = rebuild(run_id, env, into, despite_lock)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        default_console().print(output_table(found.comparison), highlight=False, markup=False)
+        click.echo("\n".join(lines_of(found)))
+    ctx.exit(0 if found.is_same else 1)
+
+
 _FILE = click.Path(path_type=Path)
 
 

@@ -18,6 +18,7 @@ from d2vlm_pipeline.tracking import read_lineage
 from d2vlm_pipeline.tracking.lineage import CONFIGURATION, read_logged
 
 Run = Callable[..., Any]
+NONE: dict[str, list[str]] = {"not_run": [], "skipped": [], "outside": []}
 
 
 def last_run(project: Path, env: str | None = None) -> str:
@@ -42,12 +43,13 @@ def test_a_run_says_what_it_read_and_what_it_made(project: Path, run_session: Ru
     found = lineage(project)
     assert found["outcome"] == "finished" and found["runner"] == "SequentialRunner"
     assert found["pipelines"] == ["sft"] and found["env"] == "local" and found["seed"] == 0
-    assert found["nodes"] == {"run": ["train_sft"], "not_run": [], "skipped": []}
+    assert found["nodes"] == {"run": ["train_sft"], **NONE}
     points = {"path": "data/03_primary/points.jsonl"}
     assert found["inputs"] == {
-        "points": {**points, "digest": digest_file(project / "data/03_primary/points.jsonl")}
+        "points": {**points, "digest": digest_file(project / points["path"]), "node": None}
     }
     assert found["outputs"]["sft_model"]["path"] == "data/06_models/sft"
+    assert found["outputs"]["sft_model"]["node"] == "train_sft"
     assert found["git"]["commit"] is None and "git" in found["git"]["note"]
 
 
@@ -69,13 +71,13 @@ def test_a_run_that_fails_says_what_it_had_finished(project: Path, run_session: 
         run_session("ingestion", params={"points": {"bad_row": 1}})
     found = lineage(project)
     assert found["outcome"] == "failed" and found["outputs"] == {}
-    assert found["nodes"] == {"run": [], "not_run": ["read_points"], "skipped": []}
+    assert found["nodes"] == {**NONE, "run": [], "not_run": ["read_points"]}
 
 
 def test_nodes_that_were_up_to_date_are_named(project: Path, kedro_run: Callable[..., Result]) -> None:
     assert kedro_run("--pipelines", "ingestion").exit_code == 0
     assert kedro_run("--pipelines", "ingestion,sft").exit_code == 0
-    assert lineage(project)["nodes"] == {"run": ["train_sft"], "not_run": [], "skipped": ["read_points"]}
+    assert lineage(project)["nodes"] == {**NONE, "run": ["train_sft"], "skipped": ["read_points"]}
 
 
 def test_runs_are_found_by_what_they_were_made_from(project: Path, run_session: Run) -> None:

@@ -83,13 +83,16 @@ class _Git:
     index: Path | None = None
 
     def __call__(self, *arguments: str, given: bytes | None = None) -> bytes:
-        known = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
         own = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
         index = {} if self.index is None else {"GIT_INDEX_FILE": str(self.index)}
         command = ["git", "-C", str(self.folder), *_PLAIN, *arguments]
         try:
             done = subprocess.run(
-                command, input=given, capture_output=True, check=True, env={**known, **own, **index}
+                command,
+                input=given,
+                capture_output=True,
+                check=True,
+                env={**without_foreign(), **own, **index},
             )
         except FileNotFoundError:
             raise _GitError("git is not installed") from None
@@ -103,6 +106,11 @@ class _Git:
 
     def names(self, *arguments: str) -> list[str]:
         return [os.fsdecode(name) for name in self(*arguments).split(b"\0") if name]
+
+
+def without_foreign() -> dict[str, str]:
+    """The environment for calls of git, without what would point them at another repository."""
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN}
 
 
 def git_state(root: Path, anchor: str = "pyproject.toml") -> tuple[GitState, bytes]:

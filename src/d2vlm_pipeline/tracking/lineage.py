@@ -46,10 +46,12 @@ class DataDigest(StrictModel):
     Attributes:
         path: below the project where it lies there, else whole.
         digest: of names and content; None where nothing whole lies there.
+        node: that made it; None of what the run has not made.
     """
 
     path: str
     digest: str | None
+    node: str | None = None
 
 
 class NodesRun(StrictModel):
@@ -59,11 +61,13 @@ class NodesRun(StrictModel):
         run: those that have ended.
         not_run: those that were to run and have not ended, in a run that has.
         skipped: those that were asked for and were up to date.
+        outside: those of `run` that read or move the champion's alias, which lies in no dataset.
     """
 
     run: list[str] = Field(default_factory=list)
     not_run: list[str] = Field(default_factory=list)
     skipped: list[str] = Field(default_factory=list)
+    outside: list[str] = Field(default_factory=list)
 
 
 class Lineage(StrictModel):

@@ -8,11 +8,11 @@ from typing import Any
 
 HIDDEN = "***"
 
-# `scheme://user:password@host`; a password may hold anything but what ends the part before the host.
-_IN_URI = re.compile(r"(?P<before>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/\s:@'\"]*):[^/\s@'\"]+@")
+# `scheme://user:password@host`; a password may hold slashes, as databases allow. A port and a path are none.
+_IN_URI = re.compile(r"(?P<before>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/\s:@'\"]*):(?!\d+/)[^\s@'\"]+@")
 # Whole words of a key. `token` alone is none of them: here it is a piece of text nearly everywhere.
 _SECRET_KEY = re.compile(
-    r"(^|[._\-])(password|passwd|passphrase|secret|secrets|credentials?|api_?key|access_?key|private_?key|"
+    r"(^|[._\-])(password|passwd|passphrase|secret|secrets|credentials?|api[_\-]?key|access[_\-]?key|private[_\-]?key|"
     r"(access|api|auth|hf|session)_token)($|[._\-])",
     re.IGNORECASE,
 )

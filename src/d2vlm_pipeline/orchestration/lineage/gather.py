@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2vlm_pipeline.artifacts import digest_bytes, digest_file
+from d2vlm_pipeline.orchestration.datasets.base import FOLLOWS_CHAMPION
 from d2vlm_pipeline.orchestration.lineage.configuration import KINDS, configuration_text
 from d2vlm_pipeline.orchestration.lineage.data import data_digests, file_digests, places_of
 from d2vlm_pipeline.orchestration.lineage.parts import (
@@ -42,6 +43,7 @@ class Begun:
         configuration: text of configuration.yaml.
         patch: of the dirty tree; empty where it is clean.
         nodes: that are to run, with their outputs.
+        outside: those of them that follow the champion.
         outputs: where they lie.
         inputs: the same of what the run reads.
     """
@@ -53,6 +55,7 @@ class Begun:
     memory: Path
     parameters: Mapping[str, Any]
     nodes: Mapping[str, tuple[str, ...]]
+    outside: frozenset[str]
     outputs: Mapping[str, Place]
     inputs: Mapping[str, Place]
 
@@ -106,7 +109,8 @@ def begin(
         files=files,
     )
     nodes = {node.name: tuple(node.outputs) for node in pipeline.nodes}
-    return Begun(lineage, text, patch, root, memory, parameters, nodes, outputs, inputs)
+    outside = frozenset(node.name for node in pipeline.nodes if FOLLOWS_CHAMPION in node.tags)
+    return Begun(lineage, text, patch, root, memory, parameters, nodes, outside, outputs, inputs)
 
 
 def finish(begun: Begun, saved: Mapping[str, Mapping[str, bool]], is_failed: bool) -> Lineage:
@@ -129,13 +133,18 @@ def finish(begun: Begun, saved: Mapping[str, Mapping[str, bool]], is_failed: boo
         run=ended,
         not_run=[name for name in begun.nodes if name not in ended],
         skipped=begun.lineage.nodes.skipped,
+        outside=[name for name in ended if name in begun.outside],
     )
+    makers = {output: name for name, outputs in begun.nodes.items() for output in outputs}
+    made = data_digests(places, Contents(begun.memory), begun.root)
     return begun.lineage.model_copy(
         update={
             "outcome": "failed" if is_failed else "finished",
             "encoder": encoder,
             "nodes": nodes,
-            "outputs": data_digests(places, Contents(begun.memory), begun.root),
+            "outputs": {
+                name: found.model_copy(update={"node": makers[name]}) for name, found in made.items()
+            },
         }
     )
 
