@@ -12,7 +12,7 @@ HIDDEN = "***"
 _IN_URI = re.compile(r"(?P<before>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/\s:@'\"]*):(?!\d+/)[^\s@'\"]+@")
 # Whole words of a key. `token` alone is none of them: here it is a piece of text nearly everywhere.
 _SECRET_KEY = re.compile(
-    r"(^|[._\-])(password|passwd|passphrase|secret|secrets|credentials?|api[_\-]?key|access[_\-]?key|private[_\-]?key|"
+    r"(^|[._\-])(password|passwd|passphrase|secrets?|credentials?|(api|access|private)[_\-]?key|"
     r"(access|api|auth|hf|session)_token)($|[._\-])",
     re.IGNORECASE,
 )
