@@ -18,6 +18,7 @@ from d2vlm_pipeline.artifacts import UserError
 LOOPBACK = "127.0.0.1"
 BUCKET = "d2vlm"
 DATABASES = ("mlflow", "mlflow_auth")
+_INSTALLED = Path("/usr/lib/postgresql")  # where Debian puts it, by version
 _READY_S = 120.0
 
 
@@ -50,7 +51,7 @@ def postgres(folder: Path, password: str, is_durable: bool) -> Iterator[dict[str
 
 
 def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = sorted(_INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
     if (path := shutil.which("initdb")) is not None:

@@ -23,7 +23,7 @@ def test_the_policy_of_the_project_is_valid_and_has_a_floor():
         ({**FLOOR, "gate": "flor"}, r"promotion.yml: gates: gate 1: no gate 'flor'; there are floor, unp"),
         ({"limit": 3}, "gates: gate 1: no gate None; there are floor"),
         ({**FLOOR, "gate": "max_regression"}, "no gate 'max_regression'; there are .*no_regression"),
-        ({**SLICES, "by": "task"}, r'gates.0: by task: .*; mend the entry'),
+        ({**SLICES, "by": "task"}, r"gates.0: by task: .*; mend the entry"),
         ({**CALIBRATION, "split": "calib"}, "gates.0.split: Extra inputs"),
         ({**FLOOR, "limit": 130}, r"gates.0.limit: .*less than or equal to 100"),
         ({**FLOOR, "least": 3}, r"gates.0.least: Extra inputs"),
