@@ -38,7 +38,7 @@ def train_sft(
     host: Host = ALONE,
 ) -> Trained:
     """Supervised training on the true responses of the training split."""
-    encoder = _encoder(start, config)
+    encoder = branch_encoder(start, config)
     given = [sample for sample in samples if sample.split == TRAIN_SPLIT]
     given += borrow_absent(given, config.borrowed_absent, config.seed)
     asked = [(sample.video, partial(encoder.sample, sample)) for sample in given]
@@ -60,7 +60,7 @@ def train_fpo(
         UserError: no pairs, pairs of no training sample, or none to redraw where that is asked for.
     """
     by_id = {sample.id: sample for sample in samples if sample.split == TRAIN_SPLIT}
-    encoder = _encoder(start, config)
+    encoder = branch_encoder(start, config)
     # No operator corrupts "it does not happen": without its truth beside the pairs it would be unlearned.
     absent = [sample for sample in by_id.values() if sample.is_absent]
     absent += borrow_absent(list(by_id.values()), config.borrowed_absent, config.seed)
@@ -142,8 +142,8 @@ def train_align(
     return run("align", bundle, data, config, told, host=host)
 
 
-def _encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
-    """Encoder of the phase.
+def branch_encoder(start: ModelBundle, config: TrainConfig) -> BranchEncoder:
+    """Encoder of the phase's examples.
 
     Raises:
         UserError: model and objective disagree on whether they follow the official code.

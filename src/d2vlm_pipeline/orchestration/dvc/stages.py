@@ -105,8 +105,13 @@ def _tracked(names: Iterable[str], config: Configuration) -> Iterator[tuple[str,
     """The persisted datasets among them that a run under these parameters makes."""
     for name in sorted(names):
         dataset = config.dataset(name)
-        if dataset is not None and _is_asked_for(dataset, config):
+        if dataset is not None and _is_told(dataset) and _is_asked_for(dataset, config):
             yield name, dataset
+
+
+def _is_told(dataset: PersistedDataset) -> bool:
+    """Whether DVC is told of it at all (`dvc: false`: what is written again whenever somebody looks)."""
+    return dataset.metadata.get("dvc") is not False
 
 
 def _is_asked_for(dataset: PersistedDataset, config: Configuration) -> bool:
@@ -114,7 +119,8 @@ def _is_asked_for(dataset: PersistedDataset, config: Configuration) -> bool:
     for key, values in dataset.metadata.get("only_if", {}).items():
         group, _, name = key.partition(".")
         held = getattr(config.typed(group), name)
-        if not {*held} & {*values}:
+        named = {held} if held is None or isinstance(held, str) else {*held}
+        if not named & {*values}:
             return False
     return True
 

@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from d2vlm_pipeline.orchestration import WITHOUT_OPTIONAL
 from d2vlm_pipeline.pipelines.evaluation.dossier import dossier_pipeline
+from d2vlm_pipeline.pipelines.evaluation.evidence import evidence_pipeline
 from d2vlm_pipeline.pipelines.evaluation.nodes import (
     answer_questions,
     answer_with_given_model,
@@ -35,7 +36,7 @@ def create_pipeline() -> Pipeline:
         tags="cpu",
     )
     answers = Pipeline([guess, *(_answer(answerer) for answerer in ANSWERERS)])
-    return answers + Pipeline(_judges()) + studies_pipeline() + dossier_pipeline()
+    return answers + Pipeline(_judges()) + studies_pipeline() + evidence_pipeline() + dossier_pipeline()
 
 
 def _judges() -> list[Node]:
