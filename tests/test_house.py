@@ -26,6 +26,11 @@ LEARNING = ["torch", "transformers", "ray", "deepspeed", "great_expectations"]
 
 COMMANDS = {
     "d2vlm ask": ["--env", "--json", "question", "video"],
+    "d2vlm models history": ["--env", "--json"],
+    "d2vlm models list": ["--env", "--json"],
+    "d2vlm models promote": ["--env", "--json", "--reason", "version"],
+    "d2vlm models rollback": ["--env", "--json", "--reason", "version"],
+    "d2vlm models verify": ["--env", "--json", "version"],
     "d2vlm preferences check": ["--durations", "pairs", "samples"],
     "d2vlm preferences synthesize": [
         "--audit",
@@ -203,6 +208,7 @@ def test_every_catalog_entry_builds_and_names_what_it_needs(name: str, tmp_path:
         ["--help"],
         ["ask", "--help"],
         ["plan", "--help"],
+        ["models", "rollback", "--help"],
         ["replay", "--help"],
         ["reproduce", "--help"],
         ["score", "--help"],

@@ -7,6 +7,7 @@ import click
 
 from d2vlm_pipeline import __version__
 from d2vlm_pipeline.artifacts import UserError
+from d2vlm_pipeline.cli_models import models
 
 # Wherever a command imports inside its body, it is so that `d2vlm --help` answers at once.
 
@@ -25,8 +26,10 @@ class _OneLineErrors(click.Group):
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Ask videos, score answers, check data, plan training. Pipelines run under `kedro run`."""
+    """Ask videos, score answers, check data, plan training, manage models. Pipelines run by `kedro run`."""
 
+
+main.add_command(models)
 
 _ENV = click.option("--env", default="base", show_default=True, help="Environment: a folder of conf/.")
 

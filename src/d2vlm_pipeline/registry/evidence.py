@@ -29,6 +29,10 @@ _WRITTEN_BY_MLFLOW = frozenset({"registered_model_meta"})
 _AGAIN = "promote the model again, or another version"
 
 
+class ForeignKeyError(UserError):
+    """Something is signed by a key that is not trusted."""
+
+
 class Signature(StrictModel):
     """A detached signature.
 
@@ -99,7 +103,7 @@ def check_bytes(data: bytes, signature: Signature, trusted: Collection[str], sou
     from cryptography.exceptions import InvalidSignature
 
     if signature.key not in trusted:
-        raise UserError(
+        raise ForeignKeyError(
             f"{source}: signed by the foreign key {fingerprint(signature.key)}; if you trust it, add "
             f"{signature.key} to registry.trusted_keys in registry.yml or to {TRUST_VARIABLE}"
         )

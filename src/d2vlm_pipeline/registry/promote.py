@@ -34,6 +34,7 @@ class PromotionOutcome(StrictModel):
         alias: the alias in question.
         moved: whether the alias now points at the candidate and did not before.
         reason: one sentence; says it, too, where the candidate already was the champion.
+        is_champion: whether the alias points at the candidate now.
     """
 
     decision: Decision
@@ -41,6 +42,7 @@ class PromotionOutcome(StrictModel):
     alias: str
     moved: bool
     reason: str
+    is_champion: bool = False
 
 
 def promote(
@@ -163,6 +165,7 @@ class _Promotion:
                     alias=entry.alias,
                     moved=True,
                     reason=entry.reason,
+                    is_champion=True,
                 )
                 return False
         return True
@@ -203,6 +206,7 @@ class _Promotion:
             alias=self.policy.alias,
             moved=moved,
             reason=self._reason(),
+            is_champion=moved or self.is_champion,
         )
 
     def _reason(self) -> str:
@@ -226,8 +230,9 @@ class _Promotion:
         if EVIDENCE_TAG not in champion.tags and not self.move.log.entries:
             self.note = f"version {champion.version} had the alias without evidence to be held against; "
             return None
-        if champion.tags.get(DIGEST_TAG) == self.candidate.digest and not self._is_intact(champion):
-            self.note = f"version {champion.version}, the same content, is damaged; "
+        if champion.tags.get(DIGEST_TAG) == self.candidate.digest:  # nobody beats himself
+            intact = self._is_intact(champion)
+            self.note = "" if intact else f"version {champion.version}, the same content, is damaged; "
             return None
         return self._evidence_of(champion).dossier
 
