@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,32 @@ def find_project(start: Path | None = None) -> Path:
     if root is None:
         raise UserError(f"{start}: not inside the project; change to the folder of its pyproject.toml")
     return Path(root)
+
+
+@dataclass
+class _OfRun:
+    """The project of the run in this process; of a worker's, the one that the run came from."""
+
+    root: Path | None = None
+
+
+_of_run = _OfRun()
+
+
+def use_project(root: Path) -> None:
+    """From here on, nodes that run in this process belong to this project."""
+    _of_run.root = root
+
+
+def run_project() -> Path:
+    """The project of the node that runs; outside runs, that of the working directory.
+
+    A session may be started from any folder: the working directory says nothing about its project.
+
+    Raises:
+        UserError: there is none.
+    """
+    return _of_run.root or find_project()
 
 
 def project_config(

@@ -12,7 +12,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
-from d2vlm_pipeline.orchestration.project import SQLITE, anchored, tracking_of
+from d2vlm_pipeline.orchestration.project import SQLITE, anchored, tracking_of, use_project
 from d2vlm_pipeline.tracking import make_database, use_store, wait_for_locks
 from d2vlm_pipeline.tracking.redact import redacted
 
@@ -22,20 +22,34 @@ _BATCH = 100
 
 
 class MlflowRunHooks:
-    """Prepares MLflow's store before kedro-mlflow opens it, and completes the run that it starts."""
+    """Prepares MLflow's store before kedro-mlflow opens it, and completes the run that it starts.
+
+    It travels to workers, and tells nodes there, too, which project they belong to.
+    """
+
+    def __init__(self) -> None:
+        """No run yet."""
+        self._root: Path | None = None
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Anchor the store at the project folder, make it where it is missing, be patient."""
         # Its import sets INFO, over conf/logging.yml: lines on its own inner workings before every run.
         logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
-        conf = anchored(context.config_loader["mlflow"], Path(context.project_path))
+        self._root = Path(context.project_path)
+        conf = anchored(context.config_loader["mlflow"], self._root)
         uri = conf["server"]["mlflow_tracking_uri"]
         if uri.startswith(SQLITE):
             wait_for_locks(context.config_loader["globals"]["mlflow_patience_s"])
             make_database(Path(uri.removeprefix(SQLITE)))
         context.config_loader["mlflow"] = conf
-        use_store(tracking_of(context.config_loader, Path(context.project_path)))
+        use_store(tracking_of(context.config_loader, self._root))
+
+    @hook_impl(tryfirst=True)
+    def before_node_run(self) -> None:
+        """Say whose node it is."""
+        if self._root is not None:
+            use_project(self._root)
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

@@ -18,7 +18,7 @@ def promote_model(
     Raises:
         UserError: no MLflow run is open, the model was not measured, or it lies in no sealed directory.
     """
-    from d2vlm_pipeline.orchestration.project import find_project
+    from d2vlm_pipeline.orchestration.project import run_project
     from d2vlm_pipeline.orchestration.registry_settings import keyring_of
     from d2vlm_pipeline.registry import Dossier, promote
     from d2vlm_pipeline.tracking import current_run
@@ -32,7 +32,7 @@ def promote_model(
     if model.directory is None:
         raise UserError("promotion needs a saved model; run `kedro run --pipelines sft,fpo` first")
     run = current_run()
-    keyring = keyring_of(registry, find_project())
+    keyring = keyring_of(registry, run_project())
     evidence = Dossier.model_validate(dossier)
     outcome = promote(model.directory, evidence, policy, run.tracking, run.run_id, keyring)
     record: dict[str, Any] = outcome.model_dump(mode="json")
