@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,5 @@ def test_runs_are_compared(whole_run: Project) -> None:
     assert "→" in said(cells[1])
     assert any("image/png" in output.get("data", {}) for output in cells[3].outputs)
     assert "tvg/f1" in said(cells[4])
+    paired = re.search(r"(\d+) scores of the same questions", said(cells[5]))
+    assert paired is not None and int(paired[1]) > 10
