@@ -19,6 +19,7 @@ class OptimiserConfig(StrictModel):
 class TrainConfig(StrictModel):
     steps: int
     optimiser: OptimiserConfig = OptimiserConfig()
+    checkpoints: dict[str, str] | None = None
 
 
 def read_points(config: PointsConfig) -> Iterator[Point]:

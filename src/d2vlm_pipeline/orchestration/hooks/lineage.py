@@ -79,7 +79,7 @@ class LineageHooks(ReportsBack):
         )
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
+    def after_node_run(self, node: Node) -> None:
         """Begin a node's account, which an output that it fails to save leaves incomplete."""
         self._saved[node.name] = {}
 
@@ -102,6 +102,9 @@ class LineageHooks(ReportsBack):
         begun, run, self._begun, self._run = self._begun, self._run, None, None
         if begun is None or run is None:
             return
+        from d2vlm_pipeline.orchestration.lineage.models import log_models
         from d2vlm_pipeline.tracking.lineage import log_lineage
 
-        log_lineage(run.tracking, run.run_id, finish(begun, self._saved, is_failed))
+        lineage = finish(begun, self._saved, is_failed)
+        log_lineage(run.tracking, run.run_id, lineage)
+        log_models(begun, lineage, run.tracking, run.run_id)

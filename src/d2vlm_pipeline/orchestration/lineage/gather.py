@@ -22,7 +22,7 @@ from d2vlm_pipeline.orchestration.staleness.content import Contents
 from d2vlm_pipeline.orchestration.staleness.plan import Place
 from d2vlm_pipeline.orchestration.staleness.record import FOLDER
 from d2vlm_pipeline.tracking.git_state import git_state
-from d2vlm_pipeline.tracking.lineage import Identity, Lineage, NodesRun
+from d2vlm_pipeline.tracking.lineage import Lineage, NodesRun
 from d2vlm_pipeline.tracking.machine import installed_packages, this_machine
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class Begun:
     Attributes:
         configuration: text of configuration.yaml.
         patch: of the dirty tree; empty where it is clean.
-        nodes: that are to run, with their outputs.
-        outside: those of them that follow the champion.
+        pipeline: the nodes that are to run.
         outputs: where they lie.
         inputs: the same of what the run reads.
     """
@@ -54,8 +53,8 @@ class Begun:
     root: Path
     memory: Path
     parameters: Mapping[str, Any]
-    nodes: Mapping[str, tuple[str, ...]]
-    outside: frozenset[str]
+    pipeline: Pipeline
+    catalog: DataCatalog
     outputs: Mapping[str, Place]
     inputs: Mapping[str, Place]
 
@@ -108,9 +107,7 @@ def begin(
         inputs=data_digests(inputs, contents, root),
         files=files,
     )
-    nodes = {node.name: tuple(node.outputs) for node in pipeline.nodes}
-    outside = frozenset(node.name for node in pipeline.nodes if FOLLOWS_CHAMPION in node.tags)
-    return Begun(lineage, text, patch, root, memory, parameters, nodes, outside, outputs, inputs)
+    return Begun(lineage, text, patch, root, memory, parameters, pipeline, catalog, outputs, inputs)
 
 
 def finish(begun: Begun, saved: Mapping[str, Mapping[str, bool]], is_failed: bool) -> Lineage:
@@ -121,26 +118,26 @@ def finish(begun: Begun, saved: Mapping[str, Mapping[str, bool]], is_failed: boo
         saved: by node, its outputs so far, and of each whether it was written rather than left as it was.
         is_failed: whether an error has ended it.
     """
+    planned = begun.pipeline.nodes
     if begun.lineage.runner == _WITHOUT_HOOKS and not is_failed:
         # Its nodes tell nobody here of what they save; but all of them have ended.
-        saved = {name: dict.fromkeys(outputs, True) for name, outputs in begun.nodes.items()}
-    ended = [name for name, outputs in begun.nodes.items() if name in saved and {*saved[name]} == {*outputs}]
+        saved = {node.name: dict.fromkeys(node.outputs, True) for node in planned}
+    ended = [node for node in planned if saved.get(node.name, {"": False}).keys() == {*node.outputs}]
     written = {name for outputs in saved.values() for name, is_written in outputs.items() if is_written}
     places = {name: place for name, place in begun.outputs.items() if name in written and place.is_whole}
     seen = [place.path for place in (*begun.inputs.values(), *places.values())]
-    encoder: Identity = encoder_identity(begun.parameters, seen)
     nodes = NodesRun(
-        run=ended,
-        not_run=[name for name in begun.nodes if name not in ended],
+        run=[node.name for node in ended],
+        not_run=[node.name for node in planned if node not in ended],
         skipped=begun.lineage.nodes.skipped,
-        outside=[name for name in ended if name in begun.outside],
+        outside=[node.name for node in ended if FOLLOWS_CHAMPION in node.tags],
     )
-    makers = {output: name for name, outputs in begun.nodes.items() for output in outputs}
+    makers = {output: node.name for node in planned for output in node.outputs}
     made = data_digests(places, Contents(begun.memory), begun.root)
     return begun.lineage.model_copy(
         update={
             "outcome": "failed" if is_failed else "finished",
-            "encoder": encoder,
+            "encoder": encoder_identity(begun.parameters, seen),
             "nodes": nodes,
             "outputs": {
                 name: found.model_copy(update={"node": makers[name]}) for name, found in made.items()

@@ -11,6 +11,7 @@ from d2vlm_pipeline.artifacts import digest_json
 from d2vlm_pipeline.orchestration.reproduce.compare import OutputRow
 from d2vlm_pipeline.orchestration.staleness.content import Contents
 from d2vlm_pipeline.tracking.lineage import DataDigest, Lineage
+from d2vlm_pipeline.tracking.logged_models import PREFIX
 
 # By the name of a dataset, the dotted places in it that are measured with a clock; none: all of it is.
 MEASURED: Mapping[str, tuple[str, ...]] = {
@@ -18,8 +19,8 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "dossier": ("cost",),
     "report": (),
 }
-MEASURED_METRICS = ("studies/cost/",)
-"""Beginnings of the names of metrics that are."""
+MEASURED_METRICS = ("studies/cost/", f"{PREFIX}/")
+"""Beginnings of the names of metrics that are, and of those that say of a LoggedModel what others say."""
 
 
 def volatile_rows(
