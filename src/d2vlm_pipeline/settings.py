@@ -1,6 +1,7 @@
 """Kedro's settings for this project."""
 
 from d2vlm_pipeline.orchestration.hooks import (
+    DryRunHooks,
     LineageHooks,
     MissingInputHooks,
     MlflowReportHooks,
@@ -19,6 +20,7 @@ prepare()  # sessions that are not started by the command line
 
 HOOKS = (
     MlflowRunHooks(),
+    DryRunHooks(),
     MlflowReportHooks(),
     MissingInputHooks(),
     StrategyHooks(),

@@ -12,6 +12,7 @@ from d2vlm_pipeline.orchestration.datasets import (
     DirectoryDataset,
     JsonLinesDataset,
     LeaveAsIs,
+    NothingDone,
     PersistedDataset,
     PictureDataset,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "DirectoryDataset",
     "JsonLinesDataset",
     "LeaveAsIs",
+    "NothingDone",
     "PersistedDataset",
     "PictureDataset",
     "RayRunner",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.orchestration.errors import user_error_in
 from d2vlm_pipeline.orchestration.hooks.reports import ReportsBack
-from d2vlm_pipeline.tracking import OpenRun
+from d2vlm_pipeline.tracking import OpenRun, TrackingConfig
 
 if TYPE_CHECKING:
     from kedro.io import DataCatalog
@@ -41,6 +41,7 @@ class Luggage:
         path: where modules are looked up.
         threads: `OMP_NUM_THREADS` of the run: left alone, Ray sets it by the cores that it sets aside.
         run: the MLflow run.
+        store: the MLflow store, also where no run is open.
         kept: the catalog and the hooks, pickled together: hooks hold the catalog that nodes use.
         plugins: distributions whose hooks are loaded afresh.
     """
@@ -51,6 +52,7 @@ class Luggage:
     path: tuple[str, ...]
     threads: str | None
     run: OpenRun | None
+    store: TrackingConfig | None
     kept: bytes
     plugins: tuple[str, ...]
 
@@ -171,7 +173,7 @@ def _settle(luggage: Luggage) -> None:
     from kedro.framework.project import LOGGING, configure_project
 
     from d2vlm_pipeline.orchestration.startup import prepare
-    from d2vlm_pipeline.tracking import use_run
+    from d2vlm_pipeline.tracking import use_run, use_store
 
     if luggage.threads is None:
         os.environ.pop(_THREADS, None)
@@ -181,6 +183,8 @@ def _settle(luggage: Luggage) -> None:
     sys.path.extend(place for place in luggage.path if place not in sys.path)
     prepare()
     use_run(luggage.run)
+    if luggage.store is not None:
+        use_store(luggage.store)
     if luggage.package is not None:
         configure_project(luggage.package)
     LOGGING.configure(luggage.logging)
@@ -252,7 +256,7 @@ def luggage_of(hooks: Sequence[Any], plugins: Sequence[str], catalog: DataCatalo
     from kedro.framework.project import LOGGING, PACKAGE_NAME
     from ray import cloudpickle
 
-    from d2vlm_pipeline.tracking import find_run
+    from d2vlm_pipeline.tracking import find_run, find_store
 
     for hook in hooks:
         try:
@@ -269,6 +273,7 @@ def luggage_of(hooks: Sequence[Any], plugins: Sequence[str], catalog: DataCatalo
         path=tuple(sys.path),
         threads=os.environ.get(_THREADS),
         run=find_run(),
+        store=find_store(),
         kept=bytes(cloudpickle.dumps((catalog, list(hooks)))),
         plugins=tuple(plugins),
     )

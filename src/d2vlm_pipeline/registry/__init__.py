@@ -6,7 +6,7 @@ from d2vlm_pipeline.registry.dossier import Dossier
 from d2vlm_pipeline.registry.lock import promotion_lock
 from d2vlm_pipeline.registry.opening import model_ref, open_predictor
 from d2vlm_pipeline.registry.policy import Policy, load_policy, policy_of
-from d2vlm_pipeline.registry.promote import PromotionOutcome, promote, promote_version
+from d2vlm_pipeline.registry.promote import PromotionOutcome, promote, promote_version, rehearse
 from d2vlm_pipeline.registry.results import GateResult
 from d2vlm_pipeline.registry.rollback import RollbackOutcome, rollback
 from d2vlm_pipeline.registry.rules import Rule, ScoreName
@@ -35,6 +35,7 @@ __all__ = [
     "promote_version",
     "promotion_lock",
     "read_audit",
+    "rehearse",
     "resolve_champion",
     "rollback",
     "scores_of",

@@ -74,15 +74,40 @@ def promote(
             score, the champion's evidence is missing or cannot be trusted, somebody changed the alias past
             the log, or another promotion was faster or is under way.
     """
-    candidate_dir = Path(candidate_dir)
-    digest = model_digest(candidate_dir)
+    candidate = _trained(Path(candidate_dir), dossier)
+    return _promoted(candidate, policy, tracking, run_id, keyring, watch)
+
+
+def rehearse(
+    candidate_dir: Path | str,
+    dossier: Dossier,
+    policy: Policy,
+    tracking: TrackingConfig,
+    keyring: Keyring | None = None,
+) -> Decision:
+    """What `promote` would decide now; the store is read, and nothing in it is changed.
+
+    Raises:
+        UserError: as `promote`, of what it finds before it decides.
+    """
+    candidate = _trained(Path(candidate_dir), dossier)
+    with ExitStack() as stack:
+        move = Move(tracking, policy.alias, keyring or Keyring(), stack)
+        promotion = _Promotion(move, candidate, policy, None)
+        move.read()
+        promotion.decide()
+    reason = f"{promotion.note}{promotion.decision.reason}"
+    return promotion.decision.model_copy(update={"reason": reason})
+
+
+def _trained(directory: Path, dossier: Dossier) -> TrainedModel:
+    digest = model_digest(directory)
     if dossier.model not in (None, digest):
         raise UserError(
-            f"{candidate_dir}: the dossier is about another model ({dossier.model[:12]}, not {digest[:12]}); "
+            f"{directory}: the dossier is about another model ({dossier.model[:12]}, not {digest[:12]}); "
             "run `kedro run --pipelines evaluation` with it"
         )
-    candidate = TrainedModel(candidate_dir, digest, dossier)
-    return _promoted(candidate, policy, tracking, run_id, keyring, watch)
+    return TrainedModel(directory, digest, dossier)
 
 
 def promote_version(

@@ -16,7 +16,15 @@ from d2vlm_pipeline.tracking.log import (
     metric_key,
 )
 from d2vlm_pipeline.tracking.patience import give_up, store_trouble, wait_for_locks
-from d2vlm_pipeline.tracking.run import OpenRun, current_run, find_run, use_run, use_store
+from d2vlm_pipeline.tracking.run import (
+    OpenRun,
+    current_run,
+    current_store,
+    find_run,
+    find_store,
+    use_run,
+    use_store,
+)
 
 __all__ = [
     "CurveTarget",
@@ -24,9 +32,11 @@ __all__ = [
     "OpenRun",
     "TrackingConfig",
     "current_run",
+    "current_store",
     "curve_target",
     "ensure_experiment",
     "find_run",
+    "find_store",
     "flatten_scores",
     "flatten_studies",
     "give_up",

@@ -61,6 +61,24 @@ def find_run() -> OpenRun | None:
     return OpenRun(tracking, active.info.run_id)
 
 
+def find_store() -> TrackingConfig | None:
+    """The store of this session, also where no run is open; None where nobody has named one."""
+    run = find_run()
+    return _given.store if run is None else run.tracking
+
+
+def current_store() -> TrackingConfig:
+    """The store of this `kedro run`, to read from.
+
+    Raises:
+        UserError: there is none.
+    """
+    store = find_store()
+    if store is None:
+        raise UserError("no MLflow store is known: start the pipeline with `kedro run`")
+    return store
+
+
 def current_run() -> OpenRun:
     """The run of this `kedro run`.
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
@@ -160,3 +161,66 @@ def test_hooks_that_have_travelled_keep_records(shop: Path, judge: Judge) -> Non
     with KedroSession.create(project_path=shop) as session:
         session.run(runner=InWorkers())
     assert running(judge()) == []
+
+
+REHEARSED = """
+from kedro.pipeline import Node, Pipeline
+
+from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.orchestration import FOLLOWS_CHAMPION, NothingDone
+
+
+class Rules(StrictModel):
+    alias: str = "champion"
+    dry_run: bool = False
+
+
+def promote(metrics, rules: Rules):
+    return NothingDone() if rules.dry_run else {"reason": "moved"}
+
+
+def create_pipeline():
+    inputs, output = ["metrics", "params:promotion"], "promotion_decision"
+    return Pipeline([Node(promote, inputs, output, name="promote_model", tags=FOLLOWS_CHAMPION)])
+"""
+DRY = ("--pipelines", "promotion", "--params", "promotion.dry_run=true")
+
+
+@pytest.fixture
+def rehearsing(shop: Path, kedro: Kedro) -> Path:
+    """The project with a promotion that can be rehearsed."""
+    (shop / "src/shopkeeper/pipelines/promotion/__init__.py").write_text(REHEARSED)
+    (shop / "conf/base/promotion.yml").write_text("promotion: {alias: champion, dry_run: false}\n")
+    configure_project("shopkeeper")
+    return shop
+
+
+def test_a_dry_run_leaves_no_record_no_file_and_no_mlflow_run(
+    rehearsing: Path, kedro: Kedro, judge: Judge
+) -> None:
+    decision = rehearsing / "data/08_reporting/promotion.json"
+    before = (_runs(rehearsing), _records(rehearsing), decision.read_bytes())
+    result = kedro(*DRY)
+    assert result.exit_code == 0, result.output
+    assert "promotion.json" not in result.stdout, "nothing that an earlier run decided is told as this one's"
+    assert (_runs(rehearsing), _records(rehearsing), decision.read_bytes()) == before
+    assert "promote_model" in running(judge("--pipelines", "promotion")), "it has still to be done"
+
+
+def test_a_dry_run_does_not_undo_what_is_on_record(rehearsing: Path, kedro: Kedro, judge: Judge) -> None:
+    assert kedro("--pipelines", "promotion").exit_code == 0
+    assert running(judge("--pipelines", "promotion")) == []
+    runs = _runs(rehearsing)
+    assert kedro(*DRY).exit_code == 0
+    assert running(judge("--pipelines", "promotion")) == []
+    assert judge(*DRY)["promote_model"] == "parameter promotion.dry_run: False → True"
+    assert _runs(rehearsing) == runs
+
+
+def test_a_dry_run_behind_other_pipelines_is_tracked_with_them(rehearsing: Path, kedro: Kedro) -> None:
+    runs = _runs(rehearsing)
+    assert kedro("--params", "promotion.dry_run=true,points.count=2").exit_code == 0
+    assert _runs(rehearsing) == runs + 1
+    assert "promote_model.json" not in {
+        name for name, text in _records(rehearsing).items() if b'"dry_run":true' in text
+    }

@@ -6,6 +6,7 @@ from d2vlm_pipeline.orchestration.datasets.base import (
     WITHOUT_OPTIONAL,
     DatasetUserError,
     LeaveAsIs,
+    NothingDone,
     PersistedDataset,
 )
 from d2vlm_pipeline.orchestration.datasets.bytes import BytesDataset, PictureDataset
@@ -22,6 +23,7 @@ __all__ = [
     "DirectoryDataset",
     "JsonLinesDataset",
     "LeaveAsIs",
+    "NothingDone",
     "PersistedDataset",
     "PictureDataset",
 ]

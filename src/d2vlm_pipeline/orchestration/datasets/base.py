@@ -23,6 +23,10 @@ class LeaveAsIs:
     """What a node returns in place of an output that this run does not make: what lies there stays."""
 
 
+class NothingDone(LeaveAsIs):
+    """The same of a node that only looked: it leaves no record either, so that it has still to be done."""
+
+
 class PersistedDataset(AbstractDataset[Any, Any]):
     """A file or directory that is complete, with the digest it was written with, or does not exist.
 

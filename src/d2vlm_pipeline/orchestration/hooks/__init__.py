@@ -1,5 +1,6 @@
 """Hooks of a Kedro run: conveniences around it. What must hold under every runner lives in the datasets."""
 
+from d2vlm_pipeline.orchestration.hooks.dry_run import DryRunHooks
 from d2vlm_pipeline.orchestration.hooks.lineage import LineageHooks
 from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
@@ -10,6 +11,7 @@ from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
 from d2vlm_pipeline.orchestration.hooks.validation import ValidationHooks
 
 __all__ = [
+    "DryRunHooks",
     "LineageHooks",
     "MissingInputHooks",
     "MlflowReportHooks",

@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from d2vlm_pipeline.orchestration.datasets.base import LeaveAsIs
+from d2vlm_pipeline.orchestration.datasets.base import LeaveAsIs, NothingDone
 from d2vlm_pipeline.orchestration.project import tracking_of
 from d2vlm_pipeline.orchestration.staleness.plan import Plan, digest_of, plan_run
 from d2vlm_pipeline.orchestration.staleness.record import Record, Surroundings
@@ -68,6 +68,9 @@ class RecordHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Any other is done with the last of its outputs."""
         if self._plan is None or node.name not in self._found:
+            return
+        if isinstance(data, NothingDone):  # what was recorded before still holds
+            del self._found[node.name], self._saved[node.name]
             return
         place = self._plan.nodes[node.name].places.get(dataset_name)
         digest = None

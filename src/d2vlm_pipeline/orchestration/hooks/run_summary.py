@@ -12,6 +12,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from d2vlm_pipeline.orchestration.datasets.base import PersistedDataset, short_path
+from d2vlm_pipeline.orchestration.hooks.dry_run import DECISION, is_dry_run
 from d2vlm_pipeline.orchestration.hooks.reports import ReportsBack
 from d2vlm_pipeline.orchestration.memory import PeakMemory
 from d2vlm_pipeline.orchestration.project import SQLITE
@@ -108,14 +109,16 @@ class RunSummaryHooks(ReportsBack):
         if self._run is None:  # hooks called by a worker process, where no run was started
             return
         run, self._run = self._run, None
+        undone = {DECISION} if is_dry_run(pipeline, catalog) else set[str]()
+        places = _places(pipeline, catalog, undone) | _docs(run.guards)
         print_summary(
             Summary(
                 seconds=_seconds_per_pipeline({**self._times.seconds(), **self._elsewhere_s}),
                 total_s=time.perf_counter() - run.start_s,
                 peak_bytes=run.memory.stop(),
                 metrics=_produced(pipeline, catalog, "metrics"),
-                decision=_produced(pipeline, catalog, "promotion_decision"),
-                places={**_places(pipeline, catalog), **_docs(run.guards), "MLflow": _mlflow_command()},
+                decision=None if undone else _produced(pipeline, catalog, DECISION),
+                places={**places, "MLflow": _mlflow_command()},
                 validation=validation_lines(run.guards.outcomes()),
                 up_to_date=len(SKIPPED.get()),
             )
@@ -144,9 +147,10 @@ def _produced(pipeline: Pipeline, catalog: CatalogProtocol, name: str) -> Any:
     return catalog.load(name) if name in pipeline.all_outputs() else None
 
 
-def _places(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, str]:
+def _places(pipeline: Pipeline, catalog: CatalogProtocol, undone: set[str]) -> dict[str, str]:
     """Paths of what this run wrote and the catalog's metadata asks to `announce`, in the order of writing."""
-    datasets = [catalog.get(name) for node in pipeline.nodes for name in node.outputs]
+    written = [name for node in pipeline.nodes for name in node.outputs if name not in undone]
+    datasets = [catalog.get(name) for name in written]
     return {
         dataset.metadata["announce"]: short_path(dataset.path)
         for dataset in datasets
