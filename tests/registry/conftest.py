@@ -25,7 +25,7 @@ def own_key(key_file, monkeypatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, str(key_file))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def database(tmp_path_factory) -> Path:
     """An empty store with its tables; copied, not shared, by whoever writes to it."""
     root = tmp_path_factory.mktemp("template")

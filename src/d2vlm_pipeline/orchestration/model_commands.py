@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from d2vlm_pipeline.artifacts import StrictModel
+from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.orchestration.project import find_project, project_config, tracking_config
 
 if TYPE_CHECKING:
@@ -42,13 +42,18 @@ def registry_of(env: str) -> Iterator[Registry]:
     Raises:
         UserError: outside a project, no such environment, or a file of its configuration is malformed.
     """
+    from yaml import YAMLError
+
     from d2vlm_pipeline.orchestration.registry_settings import keyring_of, registry_config
 
     root = find_project()
-    config = registry_config(root, env)
-    tracking = tracking_config(root, env)
-    # Alone: gates that are being edited must not stand in the way of a rollback.
-    alias = project_config(root / "conf", env)["parameters"]["promotion"].get("alias", "champion")
+    try:
+        config = registry_config(root, env)
+        tracking = tracking_config(root, env)
+        # Alone: gates that are being edited must not stand in the way of a rollback.
+        alias = project_config(root / "conf", env)["parameters"]["promotion"].get("alias", "champion")
+    except YAMLError as error:
+        raise UserError(f"{' '.join(str(error).split())} Mend the file") from None
     found = Registry(root, env, tracking, str(alias), config, keyring_of(config, root))
 
     from d2vlm_pipeline.registry.reach import store_told

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from d2vlm_pipeline.artifacts import UserError
 from d2vlm_pipeline.registry.bundle import read_bundle
 from d2vlm_pipeline.registry.dossier import Dossier
 from d2vlm_pipeline.registry.keys import Keyring, SigningKey, trusted_keys
+from d2vlm_pipeline.registry.reach import existing_store
 from d2vlm_pipeline.registry.versions import (
     find_version,
     register_model,
     verified_path,
     version_numbered,
 )
-from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
+from d2vlm_pipeline.tracking import TrackingConfig
 from d2vlm_pipeline.tracking.lineage import read_lineage
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Candidate(Protocol):
     @property
     def dossier(self) -> Dossier:
         """What was measured."""
+        ...
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a person has named it, and not a run that does what it always does."""
         ...
 
     def version(
@@ -60,6 +67,7 @@ class TrainedModel:
     directory: Path
     digest: str
     dossier: Dossier
+    is_named: bool = False
 
     def version(
         self,
@@ -86,6 +94,7 @@ class RegisteredModel:
     digest: str
     dossier: Dossier
     made_by: dict[str, Any] | None
+    is_named: bool = True
 
     @classmethod
     def find(cls, version: str, tracking: TrackingConfig, keyring: Keyring) -> RegisteredModel:
@@ -94,7 +103,9 @@ class RegisteredModel:
         Raises:
             UserError: there is none of that number, or its evidence is missing or cannot be trusted.
         """
-        client = tracking_client(tracking)
+        client = existing_store(tracking)
+        if client is None:
+            raise UserError(f"{tracking.model_name}: no version {version}, nor any; run `kedro run` first")
         found = version_numbered(client, tracking, version)
         bundle = read_bundle(client, tracking, found, trusted_keys(keyring))
         return cls(found, bundle.model.digest, bundle.dossier, bundle.lineage)

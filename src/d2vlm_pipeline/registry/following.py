@@ -45,6 +45,19 @@ def aliases_after(entries: Sequence[AuditEntry], alias: str) -> Aliases:
     return found
 
 
+def withdrawn(entries: Sequence[AuditEntry], alias: str, digest: str) -> AuditEntry | None:
+    """The rollback that took an alias from this content, where nothing gave it back since."""
+    digests: dict[str, str] = {}
+    taken: dict[str, AuditEntry] = {}
+    for entry in entries:
+        digests[entry.version] = entry.digest
+        if entry.alias == alias and entry.moves:
+            if entry.action == "rollback" and entry.previous_version in digests:
+                taken[digests[entry.previous_version]] = entry
+            taken.pop(entry.digest, None)
+    return taken.get(digest)
+
+
 def follow(client: MlflowClient, tracking: TrackingConfig, alias: str, wanted: Aliases) -> None:
     """Set all three; the way back first, so that who is killed in between leaves a champion."""
     set_previous(client, tracking, alias, wanted)

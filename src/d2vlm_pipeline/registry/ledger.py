@@ -6,6 +6,7 @@ which its aliases lack.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,34 @@ def find_ledger(client: MlflowClient, tracking: TrackingConfig) -> Ledger | None
     Raises:
         UserError: it was deleted, or there are two.
     """
-    held = [run for run in _live_runs(client, tracking) if FIRST_CELL in run.data.params]
+    return _begun(client, tracking, _live_runs(client, tracking))
+
+
+def open_ledger(client: MlflowClient, tracking: TrackingConfig) -> Ledger:
+    """The ledger, made where there is none; errors of `find_ledger`.
+
+    Two machines may make one at once. Each lists the runs after it has made its own, agrees on the first, and
+    gives up every other run it sees by writing into the very cell that the first entry would need: so no two
+    runs can both get a first entry.
+    """
+    runs = _live_runs(client, tracking)
+    if not _usable(runs):
+        _make_run(client, tracking)
+        runs = _live_runs(client, tracking)
+    if (found := _begun(client, tracking, runs)) is not None:
+        return found
+    usable = _usable(runs)
+    if not usable:  # another machine gave ours up meanwhile, for its own
+        return open_ledger(client, tracking)
+    chosen, *others = (Ledger(client, run_id) for run_id in usable)
+    for other in others:
+        if not other.write(FIRST_CELL, _GIVEN_UP):  # it has got its first entry meanwhile
+            return other
+    return chosen
+
+
+def _begun(client: MlflowClient, tracking: TrackingConfig, runs: Sequence[Run]) -> Ledger | None:
+    held = [run for run in runs if FIRST_CELL in run.data.params]
     name = experiment_name(tracking)
     if len(held) > 1:
         raise UserError(
@@ -70,38 +98,19 @@ def find_ledger(client: MlflowClient, tracking: TrackingConfig) -> Ledger | None
     return Ledger(client, held[0].info.run_id) if held else None
 
 
-def open_ledger(client: MlflowClient, tracking: TrackingConfig) -> Ledger:
-    """The ledger, made where there is none; errors of `find_ledger`.
-
-    Two machines may make one at once. Each lists the runs after it has made its own, agrees on the first, and
-    gives up every other run it sees by writing into the very cell that the first entry would need: so no two
-    runs can both get a first entry.
-    """
-    if (found := find_ledger(client, tracking)) is not None:
-        return found
-    empty = _empty_runs(client, tracking)
-    if not empty:
-        _make_run(client, tracking)
-        empty = _empty_runs(client, tracking)
-    if not empty:  # another machine gave ours up, and its own has an entry by now
-        return open_ledger(client, tracking)
-    chosen, *others = (Ledger(client, run_id) for run_id in empty)
-    for other in others:
-        if not other.write(FIRST_CELL, _GIVEN_UP) and other.cells()[FIRST_CELL] != _GIVEN_UP:
-            return other
-    return chosen
+def _usable(runs: Sequence[Run]) -> list[str]:
+    """Ids of runs that are the ledger or could become it, in an order that all machines agree on."""
+    return sorted(
+        run.info.run_id
+        for run in runs
+        if run.info.lifecycle_stage == "active" or FIRST_CELL in run.data.params
+    )
 
 
 def _make_run(client: MlflowClient, tracking: TrackingConfig) -> None:
     config = tracking.model_copy(update={"experiment": experiment_name(tracking)})
     run = client.create_run(ensure_experiment(client, config), run_name="audit log")
     client.set_terminated(run.info.run_id, "FINISHED")
-
-
-def _empty_runs(client: MlflowClient, tracking: TrackingConfig) -> list[str]:
-    """Ids of runs that could become the ledger, in an order that all machines agree on."""
-    live = [run for run in _live_runs(client, tracking) if run.info.lifecycle_stage == "active"]
-    return sorted(run.info.run_id for run in live if FIRST_CELL not in run.data.params)
 
 
 def _live_runs(client: MlflowClient, tracking: TrackingConfig) -> list[Run]:

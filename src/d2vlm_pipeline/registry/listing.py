@@ -12,6 +12,7 @@ from d2vlm_pipeline.registry.evidence import ForeignKeyError
 from d2vlm_pipeline.registry.following import aliases_after
 from d2vlm_pipeline.registry.keys import Keyring, trusted_keys
 from d2vlm_pipeline.registry.ledger import find_ledger
+from d2vlm_pipeline.registry.reach import existing_store, no_champion
 from d2vlm_pipeline.registry.versions import (
     DIGEST_TAG,
     all_versions,
@@ -20,8 +21,7 @@ from d2vlm_pipeline.registry.versions import (
     version_at,
     version_numbered,
 )
-from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
-from d2vlm_pipeline.tracking.redact import redacted_text
+from d2vlm_pipeline.tracking import TrackingConfig
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -106,18 +106,6 @@ def verify_versions(
         found = [champion, *([] if previous is None else [previous])]
     aliases = _aliases(client, tracking)
     return [_verified(client, tracking, one, aliases.get(str(one.version), ()), trusted) for one in found]
-
-
-def existing_store(tracking: TrackingConfig) -> MlflowClient | None:
-    """A client of the store; None where it is a file that is not there, and stays so."""
-    if tracking.database is not None and not tracking.database.is_file():
-        return None
-    return tracking_client(tracking)
-
-
-def no_champion(tracking: TrackingConfig, alias: str) -> UserError:
-    """There is none yet."""
-    return UserError(f"no {alias} in {redacted_text(tracking.tracking_uri)}: run `kedro run` first")
 
 
 def _verified(

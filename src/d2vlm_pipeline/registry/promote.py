@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
+from d2vlm_pipeline.registry.audit import AuditEntry
 from d2vlm_pipeline.registry.bundle import EVIDENCE_TAG, EvidenceBundle, read_bundle
 from d2vlm_pipeline.registry.candidates import Candidate, RegisteredModel, TrainedModel
 from d2vlm_pipeline.registry.decide import Decision, decide
 from d2vlm_pipeline.registry.describing import describe, keep_evidence
 from d2vlm_pipeline.registry.dossier import Dossier
+from d2vlm_pipeline.registry.following import withdrawn
 from d2vlm_pipeline.registry.keys import Keyring, signing_key
 from d2vlm_pipeline.registry.moving import Move
 from d2vlm_pipeline.registry.policy import Policy
@@ -215,7 +217,7 @@ class _Promotion:
         describe(self.move.client, self.move.tracking, *facts)
 
     def append(self) -> None:
-        moved = self.decision.promote and not self.is_champion
+        moved = self.decision.promote and not self.is_champion and self._withdrawn() is None
         self.move.append(
             "promote" if moved else "keep",
             self.version,
@@ -240,8 +242,19 @@ class _Promotion:
                 f"alias {self.policy.alias} stays: version {self.version.version} with the same content has "
                 "it already"
             )
+        if self.decision.promote and (rollback := self._withdrawn()) is not None:
+            return (
+                f"alias {self.policy.alias} stays: {rollback.who} took it from this model at {rollback.at} "
+                f"({rollback.reason}); `d2vlm models promote {self.version.version}` gives it back"
+            )
         given = f" ({self.given_reason})" if self.given_reason else ""
         return f"{self.note}{self.decision.reason}{given}"
+
+    def _withdrawn(self) -> AuditEntry | None:
+        """The rollback that stands against the candidate: a run that comes along must not undo it."""
+        if self.candidate.is_named:
+            return None
+        return withdrawn(self.move.log.entries, self.policy.alias, self.candidate.digest)
 
     def _rival(self) -> Dossier | None:
         """What the champion was promoted on; None where there is nothing to be held against.

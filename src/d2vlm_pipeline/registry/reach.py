@@ -6,10 +6,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from d2vlm_pipeline.artifacts import UserError
-from d2vlm_pipeline.tracking import TrackingConfig
+from d2vlm_pipeline.tracking import TrackingConfig, tracking_client
 from d2vlm_pipeline.tracking.redact import redacted_text
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 # MLflow tries seven times, for minutes: whoever waits for a command wants to know sooner.
 _SOON = {
@@ -61,6 +65,18 @@ def store_told(tracking: TrackingConfig) -> Iterator[None]:
         if trouble is None:
             raise
         raise UserError(f"registry {redacted_text(tracking.tracking_uri)}: {trouble}") from error
+
+
+def existing_store(tracking: TrackingConfig) -> MlflowClient | None:
+    """A client of the store; None where it is a file that is not there, and stays so."""
+    if tracking.database is not None and not tracking.database.is_file():
+        return None
+    return tracking_client(tracking)
+
+
+def no_champion(tracking: TrackingConfig, alias: str) -> UserError:
+    """There is none yet."""
+    return UserError(f"no {alias} in {redacted_text(tracking.tracking_uri)}: run `kedro run` first")
 
 
 def _trouble(error: Exception) -> str | None:

@@ -14,12 +14,12 @@ from d2vlm_pipeline.registry.config import SmokeQuestion
 from d2vlm_pipeline.registry.following import previous_name
 from d2vlm_pipeline.registry.keys import Keyring
 from d2vlm_pipeline.registry.moving import Move
+from d2vlm_pipeline.registry.reach import existing_store, no_champion
 from d2vlm_pipeline.registry.smoke import smoke_test
 from d2vlm_pipeline.registry.steps import ROLLBACK, Step, Watch, take_steps, unwatched
 from d2vlm_pipeline.registry.versions import verified_path, version_at, version_numbered
 from d2vlm_pipeline.timeline import ModelRef, Prediction
 from d2vlm_pipeline.tracking import TrackingConfig
-from d2vlm_pipeline.tracking.redact import redacted_text
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -71,6 +71,8 @@ def rollback(
         UserError: there is nothing to go back to, the version never had the alias or has it already, it or
             its evidence cannot be trusted, it does not answer, or another was faster or is under way.
     """
+    if existing_store(tracking) is None:
+        raise no_champion(tracking, alias)
     with ExitStack() as stack:
         move = Move(tracking, alias, keyring or Keyring(), stack)
         back = _Rollback(move, version, reason, smoke or SmokeQuestion(), ask)
@@ -149,8 +151,7 @@ class _Rollback:
         """
         move, held = self.move, self.before
         if held is None and self.version is None:
-            store = redacted_text(move.tracking.tracking_uri)
-            raise UserError(f"no {move.alias} in {store}: nothing to roll back; run `kedro run` first")
+            raise no_champion(move.tracking, move.alias)
         former = version_at(move.client, move.tracking, previous_name(move.alias))
         number = self.version or (None if former is None else str(former.version))
         if number is None:

@@ -12,16 +12,20 @@ def ask(video: Path, question: str, env: str) -> Prediction:
     """Answer with the champion of an environment.
 
     Raises:
-        UserError: no champion yet or none that can be trusted, or the file is no video that can be decoded.
+        UserError: no champion yet or none that can be trusted, a registry that cannot be reached, or a file
+            that is no video that can be decoded.
     """
     from d2vlm_pipeline.orchestration.registry_settings import project_keyring
     from d2vlm_pipeline.registry import resolve_champion
     from d2vlm_pipeline.registry.opening import model_ref, open_predictor
+    from d2vlm_pipeline.registry.reach import store_told
     from d2vlm_pipeline.video.source import video_error
 
     if not video.is_file():
         raise video_error("missing", video, "there is no such file")
     root = find_project()
-    champion = resolve_champion(tracking_config(root, env), keyring=project_keyring(root, env))
+    tracking = tracking_config(root, env)
+    with store_told(tracking):
+        champion = resolve_champion(tracking, keyring=project_keyring(root, env))
     predictor = open_predictor(champion.path, model_ref(champion))
     return predictor.answer_batch([Question(video=str(video.resolve()), question=question)])[0]

@@ -22,4 +22,6 @@ class Champion:
         from d2vlm_pipeline.tracking import tracking_client
 
         version = version_at(tracking_client(self.tracking), self.tracking, self.alias)
-        return None if version is None else f"version {version.version} ({version.tags[DIGEST_TAG][:12]})"
+        if version is None:
+            return None
+        return f"version {version.version} ({version.tags.get(DIGEST_TAG, 'not ours')[:12]})"
