@@ -112,6 +112,8 @@ def _written(value: Any, loc: Iterable[str | int]) -> list[str]:
             if part not in value and part in (value.get("kind"), value.get("gate")):
                 continue
             value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part]
         keys.append(str(part))
     return keys
 
