@@ -66,6 +66,21 @@ def test_a_run_carries_its_resolved_configuration_with_what_the_command_line_gav
     assert b"sesame" not in text and str(project).encode() not in text
 
 
+def test_no_password_is_logged_anywhere(project: Path, run_session: Run) -> None:
+    folder = {"folder": "s3://me:hunter2@host/x"}
+    run_session("ingestion", "sft", params={"sft": {"checkpoints": folder}, "password": "hunter2"})
+    config, run_id = tracking_config(project), last_run(project)
+    client = MlflowClient(tracking_uri=config.tracking_uri)
+    run = client.get_run(run_id)
+    assert run.data.params["sft.checkpoints.folder"] == "s3://me:***@host/x"
+    assert "s3://me:***@host/x" in run.data.params["sft"]
+    assert "***" in run.data.tags["runtime_params"]
+    logged = [*run.data.params.values(), *run.data.tags.values(), str(lineage(project))]
+    artifacts = project / "mlruns/artifacts" / run_id
+    files = [path.read_text() for path in artifacts.rglob("*") if path.is_file()]
+    assert files and not any("hunter2" in text for text in [*logged, *files])
+
+
 def test_a_run_that_fails_says_what_it_had_finished(project: Path, run_session: Run) -> None:
     with pytest.raises(DatasetError):
         run_session("ingestion", params={"points": {"bad_row": 1}})

@@ -19,6 +19,7 @@ from d2vlm_pipeline.tracking.redact import redacted
 _PARAMS = "params:"
 _LONGEST_VALUE = 6000
 _BATCH = 100
+_GIVEN = "runtime_params"  # what `--params` gave, of which kedro-mlflow makes a tag
 
 
 class MlflowRunHooks:
@@ -43,6 +44,7 @@ class MlflowRunHooks:
             wait_for_locks(context.config_loader["globals"]["mlflow_patience_s"])
             make_database(Path(uri.removeprefix(SQLITE)))
         context.config_loader["mlflow"] = conf
+        _hide_passwords()
         use_store(tracking_of(context.config_loader, self._root))
 
     @hook_impl(tryfirst=True)
@@ -52,8 +54,10 @@ class MlflowRunHooks:
             use_project(self._root)
 
     @hook_impl(trylast=True)
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Log every parameter of the run by its dotted name.
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
+        """Log every parameter of the run by its dotted name, and none with a password.
 
         kedro-mlflow flattens dictionaries only: of a Pydantic model it logs one long string.
         """
@@ -64,6 +68,9 @@ class MlflowRunHooks:
         run = mlflow.active_run()
         if run is None:  # tracking is switched off for this pipeline
             return
+        given = run_params.get(_GIVEN) or {}
+        if redacted(given) != given:
+            MlflowClient().set_tag(run.info.run_id, _GIVEN, str(redacted(given)))
         models = {
             name.removeprefix(_PARAMS): catalog.load(name)
             for name in sorted(pipeline.inputs())
@@ -77,6 +84,18 @@ class MlflowRunHooks:
         ]
         for first in range(0, len(params), _BATCH):
             MlflowClient().log_batch(run.info.run_id, params=params[first : first + _BATCH])
+
+
+def _hide_passwords() -> None:
+    """Let kedro-mlflow, too, log parameters of nodes without passwords: MLflow lets nobody take one back."""
+    from kedro_mlflow.framework.hooks import mlflow_hook
+
+    def log(name: str, value: Any) -> None:
+        plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        safe = redacted(plain, name)
+        type(mlflow_hook)._log_param(mlflow_hook, name, value if safe == plain else safe)
+
+    mlflow_hook._log_param = log
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
