@@ -94,6 +94,7 @@ CATALOG = {
     "{dataset}_outcome": "08_reporting/validation/{dataset}.json",
     "studies": "08_reporting/studies.json",
     "report": "08_reporting/report.html",
+    "sample_strips": "08_reporting/samples",
     "calibration_answers": "07_model_output/calibration_answers.jsonl",
     "start_answers": "07_model_output/start_answers.jsonl",
     "promotion_decision": "08_reporting/promotion.json",

@@ -7,6 +7,7 @@ from d2vlm_pipeline.orchestration.hooks import (
     MlflowReportHooks,
     MlflowRunHooks,
     RecordHooks,
+    RunPageHooks,
     RunSummaryHooks,
     StrategyHooks,
     ValidationHooks,
@@ -28,6 +29,7 @@ HOOKS = (
     RunSummaryHooks(),
     RecordHooks(),
     LineageHooks(),
+    RunPageHooks(),
 )
 
 # Nothing about a run leaves the machine, and no run writes statistics for a viewer that nobody has asked for.

@@ -6,6 +6,7 @@ from d2vlm_pipeline.orchestration.hooks.missing_inputs import MissingInputHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_report import MlflowReportHooks
 from d2vlm_pipeline.orchestration.hooks.mlflow_run import MlflowRunHooks
 from d2vlm_pipeline.orchestration.hooks.records import RecordHooks
+from d2vlm_pipeline.orchestration.hooks.run_page import RunPageHooks
 from d2vlm_pipeline.orchestration.hooks.run_summary import RunSummaryHooks
 from d2vlm_pipeline.orchestration.hooks.strategy import StrategyHooks
 from d2vlm_pipeline.orchestration.hooks.validation import ValidationHooks
@@ -17,6 +18,7 @@ __all__ = [
     "MlflowReportHooks",
     "MlflowRunHooks",
     "RecordHooks",
+    "RunPageHooks",
     "RunSummaryHooks",
     "StrategyHooks",
     "ValidationHooks",

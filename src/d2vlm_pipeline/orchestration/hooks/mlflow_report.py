@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MlflowReportHooks:
-    """Logs datasets as they are saved, where `metadata.mlflow` says curves, scores, studies or file."""
+    """Logs datasets as they are saved, where `metadata.mlflow` says of which kind they are."""
 
     def __init__(self) -> None:
         """No catalog yet."""
@@ -70,5 +70,7 @@ def _log(kind: str, name: str, run: OpenRun, dataset: PersistedDataset, data: An
         log_scores(run.tracking, run.run_id, data)
     elif kind == "studies":
         log_studies(run.tracking, run.run_id, data)
+    elif kind == "pictures":
+        log_files(run.tracking, run.run_id, sorted(dataset.path.glob("*.png")), dataset.path.name)
     else:
         log_files(run.tracking, run.run_id, [dataset.path], "report")

@@ -16,7 +16,7 @@ from d2vlm_pipeline.pipelines.evaluation.nodes import (
     score_answers,
     summarise_scores,
 )
-from d2vlm_pipeline.pipelines.evaluation.report import write_report
+from d2vlm_pipeline.pipelines.evaluation.report import draw_strips, write_report
 from d2vlm_pipeline.pipelines.evaluation.studies import studies_pipeline
 from d2vlm_pipeline.pipelines.evaluation.systems import ANSWERERS, GUESSERS, SYSTEMS, Answerer
 
@@ -71,8 +71,15 @@ def _judges() -> list[Node]:
         name="write_report",
         tags=tags,
     )
+    draw = Node(
+        draw_strips,
+        [*_SCORED, *_CONFIG, *shown, *_PREDICTIONS],
+        "sample_strips",
+        name="draw_strips",
+        tags=tags,
+    )
     summarise = Node(summarise_scores, "metrics", "headline", name="summarise_scores", tags="cpu")
-    return [score, summarise, compare, judge, write]
+    return [score, summarise, compare, judge, write, draw]
 
 
 def _answer(answerer: Answerer) -> Node:

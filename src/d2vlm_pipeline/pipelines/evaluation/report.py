@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.artifacts import StrictModel
@@ -28,10 +28,12 @@ class ReportConfig(StrictModel):
     Attributes:
         system: whose answers are shown one by one; where it is not asked, those of a model that is.
         answers: how many of them, at most; their clips are decoded for the pictures.
+        strips: how many are drawn as pictures for the run's page in MLflow.
     """
 
     system: str = "fpo"
     answers: PositiveInt = 120
+    strips: NonNegativeInt = 6
 
 
 def write_report(
@@ -77,3 +79,33 @@ def write_report(
     films = {video: film for video, film in found.items() if not isinstance(film, VideoError)}
     unfilmed = {video: film.message for video, film in found.items() if isinstance(film, VideoError)}
     return render_page(run_page(material, judged, chosen, films, unfilmed)).encode()
+
+
+def draw_strips(
+    samples: list[Sample],
+    rows: list[VideoRow],
+    answering: AnswerConfig,
+    evaluation: EvaluationConfig,
+    report: ReportConfig,
+    limits: DecodeLimits,
+    compute: ComputeConfig,
+    *answered: list[Prediction] | None,
+) -> dict[str, bytes] | LeaveAsIs:
+    """A few answers of the shown system as PNG, by sample; without a model's answers there are none."""
+    answers = dict(asked_for(answering, answered))
+    system = next((name for name in (report.system, *SHOWN_FIRST) if name in answers), None)
+    if system is None:
+        return LeaveAsIs()
+    from d2vlm_pipeline.evaluation.page.films import films_of
+    from d2vlm_pipeline.evaluation.page.strips import chosen_pairs, strip
+    from d2vlm_pipeline.evaluation.pairs import match_predictions
+
+    pairs = match_predictions(held_out(samples, answering, evaluation), answers[system])
+    chosen = chosen_pairs(pairs, report.strips)
+    shown, durations = {pair.sample.video for pair in chosen}, durations_of(rows)
+    films = dict(films_of([row for row in rows if row.video in shown], limits, compute.workers))
+    return {
+        f"{number:02d}-{pair.sample.task}": strip(pair, durations[pair.sample.video], film)
+        for number, pair in enumerate(chosen, start=1)
+        if not isinstance(film := films[pair.sample.video], VideoError)
+    }
