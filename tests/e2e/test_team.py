@@ -44,6 +44,15 @@ def run(root: Path, program: str, *arguments: str, team: Any) -> str:
     return done.stdout
 
 
+def check_page(client: Any, run_id: str) -> None:
+    """The run's page in MLflow has what a person looks for."""
+    note = client.get_run(run_id).data.tags["mlflow.note.content"]
+    assert "### Scores on test-iid" in note and "**Promoted.**" in note
+    for folder, file in (("report", "report.html"), ("promotion", "gates.json"), ("samples", "01-tvg.png")):
+        assert f"{folder}/{file}" in {found.path for found in client.list_artifacts(run_id, folder)}
+    assert {"sft/loss", "fpo/loss"} <= client.get_run(run_id).data.metrics.keys()
+
+
 def test_train_evaluate_promote_and_roll_back_at_the_team_s_server(
     team: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +75,7 @@ def test_train_evaluate_promote_and_roll_back_at_the_team_s_server(
     assert first.tags["digest"] != second.tags["digest"]
     for version in (first, second):
         assert client.get_run(version.run_id).info.artifact_uri.startswith("mlflow-artifacts:/")
+    check_page(client, second.run_id)
     assert not list(root.rglob("mlflow.db")), "nothing is tracked anywhere else"
 
     rolled = json.loads(run(root, "d2vlm", "models", "rollback", "--env", "faults", "--json", team=team))

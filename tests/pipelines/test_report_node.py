@@ -10,7 +10,7 @@ from d2vlm_pipeline.evaluation import EvaluationConfig, score_system
 from d2vlm_pipeline.evaluation.answer_record import AnswerRecord
 from d2vlm_pipeline.orchestration import LeaveAsIs
 from d2vlm_pipeline.pipelines.config import ComputeConfig
-from d2vlm_pipeline.pipelines.evaluation.report import ReportConfig, write_report
+from d2vlm_pipeline.pipelines.evaluation.report import ReportConfig, draw_strips, write_report
 from d2vlm_pipeline.pipelines.evaluation.systems import AnswerConfig
 from d2vlm_pipeline.timeline import ModelRef, Prediction, SamplingPolicy
 from d2vlm_pipeline.video import DecodeLimits, build_video_table
@@ -90,3 +90,30 @@ def test_another_model_stands_in_for_one_that_was_not_asked(folder: Path) -> Non
 
 def test_without_a_model_there_is_no_report(folder: Path) -> None:
     assert isinstance(report(folder, ("prior",)), LeaveAsIs)
+
+
+def strips(folder: Path, systems: tuple[str, ...], **settings: Any) -> dict[str, bytes] | LeaveAsIs:
+    asked = [sample("tvg", key=key, video="a.mp4") for key in ("far", "near")]
+    said = [
+        [truth(one).model_copy(update={"system": name}) for one in asked] if name in systems else None
+        for name in ("fpo", "prior")
+    ]
+    rows = list(build_video_table(folder, ["a.mp4"], DecodeLimits(), SamplingPolicy(), 1))
+    config = ReportConfig(**settings)
+    return draw_strips(
+        asked, rows, AnswerConfig(), EVALUATION, config, DecodeLimits(), ComputeConfig(), *said
+    )
+
+
+def test_a_few_answers_of_a_model_are_drawn(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", steady_ms(100))
+    drawn = strips(tmp_path, ("fpo", "prior"))
+    assert isinstance(drawn, dict) and list(drawn) == ["01-tvg", "02-tvg"]
+    assert all(picture.startswith(b"\x89PNG") for picture in drawn.values())
+    one = strips(tmp_path, ("fpo",), strips=1)
+    assert isinstance(one, dict) and one["01-tvg"] == drawn["01-tvg"]
+
+
+def test_without_a_model_s_answers_nothing_is_drawn(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", steady_ms(100))
+    assert isinstance(strips(tmp_path, ("prior",)), LeaveAsIs)
