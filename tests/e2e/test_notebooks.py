@@ -50,7 +50,7 @@ def test_notebooks_are_kept_without_outputs(path: Path) -> None:
 @pytest.mark.ci_sample
 def test_one_answer_is_shown_from_inside(whole_run: Project) -> None:
     cells = code_cells(executed("look_inside_one_answer.ipynb", whole_run))
-    assert said(cells[0]).startswith("d2vlm version 1, champion of smoke")
+    assert re.match(r"d2vlm version \d, champion of smoke", said(cells[0]))
     assert "really at" in said(cells[1])
     pictures = [output for cell in cells for output in cell.outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 2, "the clip, and the curves"
