@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from click.testing import CliRunner, Result
 from omegaconf import OmegaConf
 
 from e2e.conftest import PARAMETERS
+from faults.runs import copy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
 
@@ -43,13 +43,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    root = tmp_path_factory.mktemp("promotion")
-    shutil.copytree(ROOT / "conf", root / "conf", ignore=shutil.ignore_patterns("local"))
-    shutil.copytree(ROOT / "great_expectations", root / "great_expectations")
-    for folder in ("conf/local", "src"):
-        (root / folder).mkdir()
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, root)
+    root = copy_project(tmp_path_factory.mktemp("promotion") / "project")
     smoke = root / "conf" / "smoke" / "parameters.yml"
     smoke.write_text(OmegaConf.to_yaml(OmegaConf.merge(OmegaConf.load(smoke), PARAMETERS)))
     said: dict[str, Result] = {}
