@@ -55,7 +55,7 @@ def _moved(value: Any, old: str, new: str) -> Any:
         return [_moved(below, old, new) for below in value]
     if not isinstance(value, str):
         return value
-    return new if value == old else value.replace(f"{old}/", f"{new}/")
+    return new if value.rstrip("/") == old else value.replace(f"{old}/", f"{new}/")
 
 
 def _own_store(mlflow: Mapping[str, Any], root: str) -> dict[str, Any]:
