@@ -1,6 +1,5 @@
 """A model directory in miniature and one MLflow store for the whole area: its tables take seconds to make."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from d2vlm_pipeline.artifacts import atomic_directory
 from d2vlm_pipeline.registry import versions
 from d2vlm_pipeline.registry.keys import KEY_VARIABLE, Keyring, signing_key
 from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
+from registry.moves import pack_lightly
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +62,4 @@ def model_dir(tmp_path):
 @pytest.fixture
 def light_packing(monkeypatch) -> None:
     """Versions without MLflow's part, which takes a second to write and is not what is looked at."""
-
-    def pack(directory: Path, target: Path) -> None:
-        shutil.copytree(directory, target / "artifacts" / directory.name)
-
-    monkeypatch.setattr(versions, "pack_model", pack)
+    monkeypatch.setattr(versions, "pack_model", pack_lightly)

@@ -123,7 +123,6 @@ class Writes:
 
 
 @pytest.mark.slow
-@pytest.mark.ci_sample
 def test_killed_at_any_write_a_promotion_is_completed_by_the_next(tracking, model_dir, monkeypatch):
     """Finer than the steps: one candidate after the other, each killed at the next write of a promotion."""
     offer(tracking, model_dir("0"), 10.0)

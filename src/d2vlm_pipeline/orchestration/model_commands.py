@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from d2vlm_pipeline.artifacts import StrictModel, UserError
-from d2vlm_pipeline.orchestration.project import find_project, project_config, tracking_config
+from d2vlm_pipeline.orchestration.project import find_project, project_config, tracking_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,13 +48,14 @@ def registry_of(env: str) -> Iterator[Registry]:
 
     root = find_project()
     try:
-        config = registry_config(root, env)
-        tracking = tracking_config(root, env)
-        # Alone: gates that are being edited must not stand in the way of a rollback.
-        alias = project_config(root / "conf", env)["parameters"]["promotion"].get("alias", "champion")
+        loader = project_config(root / "conf", env)
+        parameters, tracking = loader["parameters"], tracking_of(loader, root)
+        config = registry_config(root, env, parameters)
     except YAMLError as error:
         raise UserError(f"{' '.join(str(error).split())} Mend the file") from None
-    found = Registry(root, env, tracking, str(alias), config, keyring_of(config, root))
+    # Alone: gates that are being edited must not stand in the way of a rollback.
+    alias = str(parameters["promotion"].get("alias", "champion"))
+    found = Registry(root, env, tracking, alias, config, keyring_of(config, root))
 
     from d2vlm_pipeline.registry.reach import store_told
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,8 +18,15 @@ if TYPE_CHECKING:
 _OWN = "conf/local/registry.yml"
 
 
-def registry_config(root: Path, env: str | None = None) -> RegistryConfig:
+def registry_config(
+    root: Path, env: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> RegistryConfig:
     """Settings of an environment.
+
+    Args:
+        root: the project's folder.
+        env: the environment.
+        parameters: the environment's, where they were read already.
 
     Raises:
         UserError: a key is unknown, or a value refused.
@@ -25,6 +34,9 @@ def registry_config(root: Path, env: str | None = None) -> RegistryConfig:
     from d2vlm_pipeline.orchestration.checks import typed_parameter
     from d2vlm_pipeline.registry.config import RegistryConfig
 
+    if parameters is not None:
+        with suppress(ValidationError):  # which file it is in is asked below
+            return RegistryConfig.model_validate(parameters["registry"])
     return typed_parameter(root / "conf", env, "registry", RegistryConfig)
 
 
