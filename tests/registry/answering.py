@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from d2vlm_pipeline.artifacts import atomic_directory
@@ -23,3 +25,14 @@ def answering_model(directory: Path, seed: int = 0) -> Path:
     with atomic_directory(directory) as inside:
         save_model(bundle, inside)
     return directory
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For so small a model threads cost more than they bring: most of all on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,16 @@ from d2vlm_pipeline.registry.door import Door, DoorConfig
 from d2vlm_pipeline.registry.example import example_clip, example_row
 from d2vlm_pipeline.registry.opening import open_predictor
 from d2vlm_pipeline.timeline import ModelRef, Prediction, Question
-from registry.answering import answering_model
+from registry.answering import answering_model, one_thread
 
 REF = ModelRef(name="tiny", digest="d" * 64)
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     directory = answering_model(tmp_path_factory.mktemp("model") / "tiny")
-    return Door(open_predictor(directory, REF), DoorConfig(video_mb=1))
+    with one_thread():
+        yield Door(replace(open_predictor(directory, REF), max_new_tokens=16), DoorConfig(video_mb=1))
 
 
 @pytest.fixture

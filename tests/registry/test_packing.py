@@ -17,7 +17,7 @@ from d2vlm_pipeline.registry.example import example_clip, example_row
 from d2vlm_pipeline.registry.keys import TRUST_VARIABLE, Keyring, signing_key
 from d2vlm_pipeline.registry.packing import pack_model
 from d2vlm_pipeline.timeline import Prediction
-from registry.answering import answering_model
+from registry.answering import answering_model, one_thread
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     pack_model(answering_model(home / "tiny"), home / "model")
     key = signing_key(Keyring(key_file=home / "key.pem"), {})
     sign_folder(home / "model", key)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setenv(TRUST_VARIABLE, key.public)
         yield home / "model"
 
