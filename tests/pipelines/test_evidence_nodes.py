@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from d2vlm_pipeline.annotations.footage import check_footage
 from d2vlm_pipeline.artifacts import digest_json
 from d2vlm_pipeline.evaluation.slices import SliceConfig
 from d2vlm_pipeline.orchestration import LeaveAsIs
@@ -114,7 +113,8 @@ def test_what_guards_found_is_told_and_what_people_brought_only_warns(tmp_path: 
     for dataset in ("raw_annotations", "samples"):
         Outcome(dataset=dataset, suite="s", suite_digest="d", rows=4, checks=(good, bad)).save(tmp_path)
     paths = [tmp_path / "raw_annotations.json", None, tmp_path / "samples.json"]
-    brought, samples = nodes.gather_checks([], [], *paths)
+    looked_at = [None] * len(nodes.GUARDED)
+    brought, samples = nodes.gather_checks(*looked_at, *paths)
     line = "samples: expect_x does not hold: row 3; drop it"
     assert samples == {"dataset": "samples", "checks": 2, "errors": [line], "warnings": []}
     assert brought["errors"] == [] and len(brought["warnings"]) == 1
@@ -126,7 +126,7 @@ def test_the_dossier_holds_all_that_was_measured(clips: list[Any], answers: list
     sums = nodes.measure_answers(samples, rows, ANSWERING, EVALUATION, SliceConfig(), None, answers, None)
     assert set(sums["sums"]) == {"fpo"} and json.loads(json.dumps(sums)) == sums
     leaks = nodes.look_for_test_clips(samples, rows, None, None, ANSWERING, EVALUATION)
-    checks = nodes.gather_checks(check_footage(samples, rows), [])
+    checks = nodes.gather_checks(*[None] * len(nodes.GUARDED))
     measured = (sums, None, judged(clips), leaks, checks)
     record = assemble_dossier(scored, answers, *measured, ANSWERING)
     dossier = Dossier.model_validate(record)

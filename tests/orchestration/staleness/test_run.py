@@ -224,3 +224,42 @@ def test_a_dry_run_behind_other_pipelines_is_tracked_with_them(rehearsing: Path,
     assert "promote_model.json" not in {
         name for name, text in _records(rehearsing).items() if b'"dry_run":true' in text
     }
+
+
+BESIDE = """
+beside:
+  type: d2vlm_pipeline.orchestration.AtomicDataset
+  filepath: ${globals:data_root}/08_reporting/beside.json
+  dataset: {type: json.JSONDataset}
+  optional: true
+  metadata: {recorded: false}
+"""
+READS_BESIDE = """
+from kedro.pipeline import Node, Pipeline
+
+
+def promote(metrics, beside):
+    return {"reason": str(beside)}
+
+
+def create_pipeline():
+    return Pipeline([Node(promote, ["metrics", "beside"], "promotion_decision", name="promote_model",
+                          tags="without_optional")])
+"""
+
+
+def test_an_input_that_follows_from_others_is_read_and_not_gone_by(
+    shop: Path, kedro: Kedro, judge: Judge
+) -> None:
+    from d2vlm_pipeline.orchestration import AtomicDataset
+
+    catalog = shop / "conf/base/catalog.yml"
+    catalog.write_text(catalog.read_text() + BESIDE)
+    (shop / "src/shopkeeper/pipelines/promotion/__init__.py").write_text(READS_BESIDE)
+    configure_project("shopkeeper")
+    place = shop / "data/08_reporting/beside.json"
+    AtomicDataset(filepath=str(place), dataset={"type": "json.JSONDataset"}).save({"seen": 1})
+    assert kedro().exit_code == 0
+    assert json.loads((shop / "data/08_reporting/promotion.json").read_text()) == {"reason": "{'seen': 1}"}
+    place.unlink()
+    assert running(judge()) == [], "a clone has what it follows from"

@@ -150,7 +150,8 @@ def plan_run(
 
     def one(node: Node) -> NodePlan:
         definition = define(node, catalog, parameters, root, code)
-        names = [name for name in (*node.inputs, *node.outputs) if not _is_parameter(name)]
+        given = [name for name in (*node.inputs, *node.outputs) if not _is_parameter(name)]
+        names = [name for name in given if not _is_beside(catalog, name)]
         places = {name: place for name in names if (place := find_place(catalog, name)) is not None}
         opaque = [name for name in names if name not in places and not _is_handed_on(catalog, name)]
         handed = [name for name in node.inputs if name in names and name not in (*places, *opaque)]
@@ -183,6 +184,12 @@ def find_place(catalog: DataCatalog, name: str) -> Place | None:
     if not isinstance(dataset, PersistedDataset):
         return None
     return Place(dataset.path, dataset.raw, dataset.links)
+
+
+def _is_beside(catalog: DataCatalog, name: str) -> bool:
+    """Whether it follows from other inputs (`recorded: false`), and need not lie here where those do."""
+    dataset = catalog.get(name) if entry(catalog, name) is not None else None
+    return isinstance(dataset, PersistedDataset) and dataset.metadata.get("recorded") is False
 
 
 def _is_handed_on(catalog: DataCatalog, name: str) -> bool:

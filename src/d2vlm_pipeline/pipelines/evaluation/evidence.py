@@ -10,7 +10,6 @@ from pydantic import PositiveInt
 
 from d2vlm_pipeline.annotations import durations_of
 from d2vlm_pipeline.annotations.contamination import find_contamination
-from d2vlm_pipeline.annotations.footage import FootageCheck
 from d2vlm_pipeline.artifacts import StrictModel, derive_seed
 from d2vlm_pipeline.evaluation import EvaluationConfig
 from d2vlm_pipeline.evaluation.measured import measure_system
@@ -25,7 +24,6 @@ from d2vlm_pipeline.pipelines.evaluation.systems import AnswerConfig
 from d2vlm_pipeline.pipelines.features.nodes import stored_clips
 from d2vlm_pipeline.preferences import PreferenceConfig, synthesize_pairs
 from d2vlm_pipeline.preferences.accuracy import accuracy_by_factor
-from d2vlm_pipeline.preferences.pair_checks import PairCheck
 from d2vlm_pipeline.registry.dossier import DataChecks
 from d2vlm_pipeline.timeline import Prediction, PreferencePair, Sample, SamplingPolicy
 from d2vlm_pipeline.training.config import TrainConfig
@@ -129,10 +127,12 @@ def look_for_test_clips(
     return find_contamination(scored, rows, sources).model_dump(mode="json")
 
 
-def gather_checks(
-    footage: list[FootageCheck], checked: list[PairCheck], *outcomes: Path | None
-) -> list[dict[str, Any]]:
-    """What guards found in the data. The gates' own tables are inputs so that their guards have looked."""
+def gather_checks(*given: Any) -> list[dict[str, Any]]:
+    """What guards found in the data: in the files behind the guarded datasets, each as a path or None.
+
+    The datasets themselves come first, so that their guards have looked; what was found follows from them.
+    """
+    outcomes: tuple[Path | None, ...] = given[len(GUARDED) :]
     found = [Outcome.model_validate_json(path.read_bytes()) for path in outcomes if path is not None]
     return [_checks(outcome).model_dump(mode="json") for outcome in found]
 
@@ -175,7 +175,7 @@ def evidence_pipeline() -> Pipeline:
             ),
             Node(
                 gather_checks,
-                ["samples_gate", "pairs_gate", *(f"{name}_outcome" for name in GUARDED)],
+                [*GUARDED, *(f"{name}_outcome" for name in GUARDED)],
                 "data_checks",
                 name="gather_checks",
                 tags=["cpu", WITHOUT_OPTIONAL],
