@@ -1,14 +1,17 @@
 """A model directory in miniature and one MLflow store for the whole area: its tables take seconds to make."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from d2vlm_pipeline.artifacts import atomic_directory
-from d2vlm_pipeline.registry import versions
+from d2vlm_pipeline.registry import smoke, versions
 from d2vlm_pipeline.registry.keys import KEY_VARIABLE, Keyring, signing_key
 from d2vlm_pipeline.tracking import TrackingConfig, ensure_experiment, tracking_client
-from registry.moves import pack_lightly
+from registry.moves import answered, pack_lightly
+from registry.projects import Project, made_project, three_versions
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,51 @@ def model_dir(tmp_path):
 def light_packing(monkeypatch) -> None:
     """Versions without MLflow's part, which takes a second to write and is not what is looked at."""
     monkeypatch.setattr(versions, "pack_model", pack_lightly)
+
+
+# --- projects ---
+
+
+@pytest.fixture
+def project(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Nothing was promoted yet."""
+    made = made_project(tmp_path / "project", database)
+    monkeypatch.chdir(made.root)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return made
+
+
+@pytest.fixture
+def two(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Three versions; models answer without being opened."""
+    three_versions(project)
+
+    class Opened:
+        def __init__(self, directory, ref) -> None:
+            self.directory, self.ref = directory, ref
+
+        def answer_batch(self, questions):
+            return [answered(self.directory, self.ref, question.question) for question in questions]
+
+    monkeypatch.setattr(smoke, "open_predictor", Opened)
+    return project
+
+
+@pytest.fixture(scope="session")
+def shared(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = made_project(tmp_path_factory.mktemp("shared") / "project", database)
+    three_versions(made)
+    return made
+
+
+@pytest.fixture
+def settled(shared: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The same for tests that move nothing; what they change of the configuration is put back."""
+    before = shared.state()
+    shutil.copytree(shared.root / "conf", tmp_path / "conf")
+    monkeypatch.chdir(shared.root)
+    monkeypatch.delenv(KEY_VARIABLE)
+    yield shared
+    assert shared.state() == before
+    shutil.rmtree(shared.root / "conf")
+    shutil.copytree(tmp_path / "conf", shared.root / "conf")

@@ -32,7 +32,11 @@ _REFUSALS = (
         "MLFLOW_TRACKING_PASSWORD to somebody's who has it",
     ),
     (
-        re.compile(r"API request to|Max retries exceeded|Connection refused|Connection aborted|timed out"),
+        re.compile(r"code 5\d\d|INTERNAL_ERROR"),
+        "has failed itself; see what its log says",
+    ),
+    (
+        re.compile(r"failed with exception|Max retries exceeded|Connection (refused|aborted)|timed out"),
         "does not answer; start it, or mend mlflow_tracking_uri in mlflow.yml",
     ),
     (
