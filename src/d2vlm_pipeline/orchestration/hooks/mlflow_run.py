@@ -43,6 +43,10 @@ class MlflowRunHooks:
         if uri.startswith(SQLITE):
             wait_for_locks(context.config_loader["globals"]["mlflow_patience_s"])
             make_database(Path(uri.removeprefix(SQLITE)))
+        elif uri.startswith(("http://", "https://")):
+            from d2vlm_pipeline.tracking.server import require_server
+
+            require_server(uri)
         context.config_loader["mlflow"] = conf
         _hide_passwords()
         use_store(tracking_of(context.config_loader, self._root))
