@@ -45,6 +45,7 @@ def test_a_killed_promotion_leaves_a_champion_and_is_completed_by_the_next(track
     assert len(tracking_client(tracking).search_model_versions("name = 'd2vlm'")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [Step.EVIDENCE, Step.PREVIOUS, Step.CHAMPION])
 def test_whoever_comes_next_completes_a_killed_promotion(tracking, model_dir, step):
     """Not the same candidate, but a worse one, or a rollback."""

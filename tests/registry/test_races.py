@@ -90,6 +90,7 @@ def test_two_machines_that_begin_the_log_at_once(tracking, model_dir, tmp_path):
     assert (resolve_champion(tracking).path / "model.safetensors").read_text() == "second"
 
 
+@pytest.mark.slow
 def test_on_one_machine_the_second_waits_and_is_held_against_the_first(tracking, model_dir):
     offer(tracking, model_dir("first"))
     directories = [model_dir(f"next-{number}") for number in range(3)]
