@@ -16,6 +16,7 @@ from d2vlm_pipeline.orchestration.reproduce.compare import (
     made_otherwise,
     output_rows,
     score_rows,
+    scores_of_ended,
 )
 from d2vlm_pipeline.orchestration.reproduce.environment import ENVIRONMENT, write_environment
 from d2vlm_pipeline.orchestration.reproduce.inputs import Link, linked_inputs
@@ -70,6 +71,14 @@ def test_scores_are_the_same_value_or_named() -> None:
         ("new", None, 0.0),
     ]
     assert same == 2 and not compared([], rows).is_same
+
+
+def test_scores_of_an_interrupted_node_have_no_counterpart() -> None:
+    before, now = {"sft/loss": 1.0, "fpo/loss": 2.0}, {"sft/loss": 1.5}
+    assert scores_of_ended(before, now, "finished") == before
+    assert scores_of_ended(before, now, "failed") == {"sft/loss": 1.0}
+    rows, _ = score_rows(scores_of_ended(before, now, "running"), now, ())
+    assert [(row.name, row.found) for row in rows] == [("sft/loss", 1.5)], "what ended is still compared"
 
 
 def test_what_two_runs_were_made_from_is_named_where_it_differs() -> None:

@@ -13,6 +13,7 @@ from d2vlm_pipeline.orchestration.reproduce.compare import (
     made_otherwise,
     output_rows,
     score_rows,
+    scores_of_ended,
 )
 from d2vlm_pipeline.orchestration.reproduce.environment import ENVIRONMENT, inside, write_environment
 from d2vlm_pipeline.orchestration.reproduce.inputs import Link, linked_files, linked_inputs
@@ -97,7 +98,8 @@ def _compare(recorded: Recorded, found: Lineage, found_run: str, root: Path, pro
     contents = _contents(root, recorded)
     volatile = volatile_rows(recorded.lineage, found.outputs, root, project, contents)
     scores = scores_of(tracking_config(project, ENVIRONMENT), found_run)
-    differing, same = score_rows(recorded.scores, scores, MEASURED_METRICS)
+    before = scores_of_ended(recorded.scores, scores, recorded.lineage.outcome)
+    differing, same = score_rows(before, scores, MEASURED_METRICS)
     return Comparison(
         outputs=output_rows(recorded.lineage, found.outputs, volatile),
         scores=differing,

@@ -111,6 +111,18 @@ def score_rows(
     return rows, len(names) - len(rows)
 
 
+def scores_of_ended(
+    recorded: Mapping[str, float], found: Mapping[str, float], outcome: str
+) -> Mapping[str, float]:
+    """Metrics to compare: of a run that did not finish, those that the other one has, too.
+
+    What a node logged before it was interrupted has no counterpart: only nodes that ended are run again.
+    """
+    if outcome == "finished":
+        return recorded
+    return {name: value for name, value in recorded.items() if name in found}
+
+
 def made_otherwise(recorded: Lineage, found: Lineage) -> list[str]:
     """What two runs were made from, where it is not the same. Their environments' names are not compared."""
     lines = [
