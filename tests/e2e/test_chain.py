@@ -15,9 +15,10 @@ from click.testing import CliRunner
 from d2vlm_pipeline.evaluation.studies import StudiesConfig
 from e2e.conftest import PARAMETERS, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
+pytestmark = pytest.mark.slow
 
 
+@pytest.mark.ci_sample
 def test_damage_costs_the_damaged_and_is_counted(damaged_run: Project) -> None:
     quarantine = damaged_run.report("quarantine.json")
     assert quarantine["videos_total"] == 9  # one of ten is gone
@@ -33,6 +34,7 @@ def test_damage_costs_the_damaged_and_is_counted(damaged_run: Project) -> None:
     assert late["sample_id"] == "late" and late["line"] > 0 and "train-0000.mp4" in late["reason"]
 
 
+@pytest.mark.ci_sample
 def test_the_run_goes_on_to_a_champion_and_a_report(damaged_run: Project) -> None:
     scores = damaged_run.report("metrics.json")["scores"]
     assert set(scores) == {
@@ -57,6 +59,7 @@ def test_the_run_goes_on_to_a_champion_and_a_report(damaged_run: Project) -> Non
     assert list(damaged_run.root.glob("mlruns/**/artifacts/report/report.html")), "logged to MLflow"
 
 
+@pytest.mark.ci_sample
 def test_the_champion_answers_on_the_command_line(
     damaged_run: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +77,7 @@ def test_the_champion_answers_on_the_command_line(
     assert answer.model.digest
 
 
+@pytest.mark.ci_sample
 @pytest.mark.parametrize(
     ("content", "message"), [("not a video", "not a video|no video container"), (None, "no such file")]
 )
@@ -92,6 +96,7 @@ def test_a_file_that_is_no_video_ends_with_one_line(
     assert re.search(message, asked.stderr)
 
 
+@pytest.mark.ci_sample
 def test_before_a_champion_exists_the_mend_is_named(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -155,6 +160,7 @@ def _leaves(values: dict[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{key}{name}", value
 
 
+@pytest.mark.ci_sample
 def test_guards_have_written_data_docs_and_mlflow_holds_them(damaged_run: Project) -> None:
     from mlflow.tracking import MlflowClient
 
@@ -175,6 +181,7 @@ def test_guards_have_written_data_docs_and_mlflow_holds_them(damaged_run: Projec
     assert {"validation/docs", "validation/samples_gate.json"} <= logged
 
 
+@pytest.mark.ci_sample
 def test_samples_changed_behind_the_guard_s_back_stop_the_run(damaged_run: Project) -> None:
     """A sound file by its digest, whose content breaks a suite."""
     from d2vlm_pipeline.artifacts import UserError, write_bytes_atomic
