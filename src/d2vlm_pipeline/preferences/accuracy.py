@@ -47,7 +47,7 @@ def accuracy_by_factor(judged: Iterable[tuple[PreferencePair, float]]) -> dict[F
     """
     margins: dict[Factor, list[float]] = {}
     for pair, margin in judged:
-        for factor in {FACTOR_OF[factor.axis] for factor in pair.factors}:
+        for factor in dict.fromkeys(FACTOR_OF[factor.axis] for factor in pair.factors):
             margins.setdefault(factor, []).append(margin)
     return {
         factor: FactorAccuracy(right=sum(margin > 0 for margin in margins[factor]), n=len(margins[factor]))

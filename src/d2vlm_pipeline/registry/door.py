@@ -90,7 +90,7 @@ class Door:
                 groups = groupby(asked, key=lambda one: one.question.video)
                 return [prediction for _, group in groups for prediction in self._about_one(list(group))]
             finally:
-                for folder in Path(self._scratch.name).iterdir():
+                for folder in sorted(Path(self._scratch.name).iterdir()):
                     shutil.rmtree(folder)
 
     def _let_in(self, number: int, row: Mapping[Any, Any]) -> _Asked:

@@ -68,7 +68,8 @@ def installed_packages(folders: Sequence[Path] | None = None) -> dict[str, str]:
     """
     paths = sysconfig.get_paths()
     places = folders or [Path(paths[kind]) for kind in ("purelib", "platlib")]
-    names = [entry.name for place in places for entry in place.iterdir() if entry.name.endswith(_SUFFIX)]
+    entries = [entry.name for place in places for entry in sorted(place.iterdir())]
+    names = [name for name in entries if name.endswith(_SUFFIX)]
     pairs = [name.removesuffix(_SUFFIX).rpartition("-") for name in sorted(names)]
     return {normalised(name): version for name, _, version in pairs}
 
@@ -101,7 +102,9 @@ def _gpus() -> tuple[Gpu, ...]:
         return ()
     query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=_PATIENCE_S, check=True)
+        done = subprocess.run(
+            [tool, *query], capture_output=True, encoding="utf-8", timeout=_PATIENCE_S, check=True
+        )
     except (subprocess.SubprocessError, OSError):  # a driver without a GPU, or one that hangs
         return ()
     rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines()]
