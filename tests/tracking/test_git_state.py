@@ -66,6 +66,19 @@ def test_the_same_tree_gives_the_same_patch_whatever_a_person_has_set(repository
     assert git_state(repository)[1] == expected
 
 
+def test_a_change_of_the_same_length_in_the_same_second_is_seen(repository: Path) -> None:
+    git(repository, "config", "core.trustctime", "false")  # in the same second it would be the same
+    code, index = repository / "code.py", repository / ".git/index"
+    then_s = code.stat().st_mtime - 100.0
+    os.utime(code, (then_s, then_s))
+    git(repository, "add", "code.py")
+    before = code.read_text()
+    code.write_text(before[::-1])
+    for path in (code, index):  # all that git goes by before it looks inside
+        os.utime(path, (then_s, then_s))
+    assert git_state(repository)[1] != b""
+
+
 def test_a_folder_below_the_root_counts_the_whole_repository(tmp_path: Path) -> None:
     project = tmp_path / "apps/vlm"
     project.mkdir(parents=True)

@@ -167,7 +167,8 @@ def _patch(git: _Git) -> tuple[bytes, list[LeftOut]]:
     skipped = {left.path for left in left_out}
     with TemporaryDirectory() as aside:
         index = Path(aside) / "index"
-        shutil.copy(_index_of(git), index)
+        # With its time, by which git tells files that it has to look into: those as young as the index.
+        shutil.copy2(_index_of(git), index)
         own = _Git(top, index)
         wanted = [name for name in new if name not in skipped]
         if wanted:
