@@ -19,6 +19,7 @@ PARAMETERS = {
     "sft": {"steps": 3},
     "fpo": {"steps": 2},
     "answering": {"max_new_tokens": 24},
+    "compute": {"threads": 1},  # where processes share the tests, more would be in each other's way
 }
 
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from e2e.conftest import PARAMETERS
 from faults.runs import copy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.ci_sample]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "promotion.md").read_text(encoding="utf-8")
