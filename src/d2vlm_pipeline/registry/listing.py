@@ -9,7 +9,7 @@ from d2vlm_pipeline.artifacts import StrictModel, UserError
 from d2vlm_pipeline.registry.audit import AuditLog, read_log
 from d2vlm_pipeline.registry.bundle import EvidenceBundle, read_bundle
 from d2vlm_pipeline.registry.evidence import ForeignKeyError
-from d2vlm_pipeline.registry.following import aliases_after
+from d2vlm_pipeline.registry.following import aliases_after, previous_name
 from d2vlm_pipeline.registry.keys import Keyring, trusted_keys
 from d2vlm_pipeline.registry.ledger import find_ledger
 from d2vlm_pipeline.registry.reach import existing_store, no_champion
@@ -102,7 +102,7 @@ def verify_versions(
         if champion is None:
             raise no_champion(tracking, alias)
         _agree(champion, log, alias)
-        previous = version_at(client, tracking, f"previous_{alias}")
+        previous = version_at(client, tracking, previous_name(alias))
         found = [champion, *([] if previous is None else [previous])]
     aliases = _aliases(client, tracking)
     return [_verified(client, tracking, one, aliases.get(str(one.version), ()), trusted) for one in found]
